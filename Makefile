@@ -1,0 +1,61 @@
+# peerd. "make help" lists what can be made; nothing else needs to be known.
+
+SHELL := /bin/bash
+GO ?= go
+BIN := bin/peerd
+TOOLS := $(CURDIR)/.tools
+VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BUILD := $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+GOLANGCI := v2.12.2
+FUZZTIME ?= 60s
+COUNT ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build build-nocgo lint fmt bench fuzz soak setup clean
+
+demo: build ## run the main job: a small overlay on this machine and a real call, with a report
+	$(BIN) demo $(ARGS)
+
+test: build ## pass the tests: race detector on, order shuffled, and a tenth of the fuzzing
+	@scripts/setup test
+	$(GO) test -race -shuffle=on -timeout 9m ./...
+
+build: setup ## build bin/peerd
+	@mkdir -p bin
+	$(BUILD) -o $(BIN) ./cmd/peerd
+
+build-nocgo: ## build bin/peerd-headless: no C, for servers and echo nodes
+	@mkdir -p bin
+	CGO_ENABLED=0 $(BUILD) -o bin/peerd-headless ./cmd/peerd
+
+lint: setup $(TOOLS)/golangci-lint-$(GOLANGCI) ## check style, format and likely mistakes
+	$(TOOLS)/golangci-lint-$(GOLANGCI) run ./...
+
+fmt: $(TOOLS)/golangci-lint-$(GOLANGCI) ## format the code
+	$(TOOLS)/golangci-lint-$(GOLANGCI) fmt ./...
+
+bench: build ## measure, and write the figures into docs/benchmarks.md
+	$(GO) run ./test/bench -peerd $(BIN) -out docs/benchmarks.md
+
+fuzz: setup ## fuzz every parser of remote bytes, FUZZTIME (60s) each
+	scripts/fuzz $(FUZZTIME)
+
+soak: build ## the long runs: many calls, many kills
+	@scripts/setup test
+	PEERD_SOAK=1 $(GO) test -race -shuffle=on -timeout 60m -count $(COUNT) -run Soak -v ./...
+
+setup: ## find what is missing (C compiler, pkg-config, libopus, PortAudio) and install it
+	@scripts/setup
+
+clean: ## remove what was built
+	rm -rf bin .tools demo-out
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(TOOLS)/golangci-lint-$(GOLANGCI):
+	@echo "setup: building golangci-lint $(GOLANGCI) once (checks the code; a few minutes)" >&2
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS)/bin GOFLAGS= CGO_ENABLED=0 $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	@mv $(TOOLS)/bin/golangci-lint $@
