@@ -98,7 +98,7 @@ type matcher struct {
 func newMatcher(s Search) *matcher {
 	m := &matcher{s: s, reach: s.Max - s.Min + Window}
 	n := 1
-	for n < m.reach+Window {
+	for n < m.reach { // lags up to reach-Window do not wrap around
 		n *= 2
 	}
 	m.fft = fourier.NewFFT(n)

@@ -1,0 +1,190 @@
+//go:build cgo
+
+// Package portaudio gives access to the microphones and loudspeakers of this
+// machine through PortAudio. It needs cgo.
+//
+// Real cards and sound servers move sound in bursts (PulseAudio: 20 to 60 ms at
+// once) and on a clock of their own. Between such a card and the even 10 ms
+// steps of a call stands a ring buffer on either side:
+//
+//	microphone  -> callback -> capture ring  -> Read
+//	loudspeaker <- callback <- playback ring <- feeder <- Player.Pull
+//
+// The feeder pulls every 10 ms, and keeps the playback ring just full enough
+// that the largest burst finds all it wants: it skips a pull when the ring never
+// runs low, and pulls once more when it ran dry. That also follows the card's
+// clock, which is never quite ours.
+package portaudio
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+
+	pa "github.com/gordonklaus/portaudio"
+
+	"github.com/peerd/peerd/audio"
+)
+
+// Info describes one device of the machine.
+type Info struct {
+	Index         int    // number by which it can be chosen
+	Name          string // name by which it can be chosen, or a part of it
+	API           string // the sound system it belongs to: "ALSA", "Core Audio"
+	Inputs        int    // channels it captures; 0 is no microphone
+	Outputs       int    // channels it plays; 0 is no loudspeaker
+	DefaultInput  bool
+	DefaultOutput bool
+}
+
+// System is the initialised PortAudio library.
+type System struct {
+	mu     sync.Mutex // PortAudio is not made for concurrent calls
+	closed bool
+}
+
+// Init starts PortAudio and looks for sound devices, which takes some tens of
+// milliseconds. What the sound libraries below print to stderr meanwhile goes to
+// log at debug level.
+func Init(log *slog.Logger) (*System, error) {
+	var err error
+	quietly(log, func() { err = pa.Initialize() })
+	if err != nil {
+		return nil, fmt.Errorf("start PortAudio: %w", err)
+	}
+	return &System{}, nil
+}
+
+// Close ends the library's use. Open streams must have been closed before.
+func (s *System) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return pa.Terminate()
+}
+
+// Devices lists what there was when the library was started.
+func (s *System) Devices() ([]Info, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, err := s.all()
+	if err != nil {
+		return nil, err
+	}
+	in, _ := pa.DefaultInputDevice() // no default: none is marked
+	out, _ := pa.DefaultOutputDevice()
+	list := make([]Info, len(all))
+	for i, d := range all {
+		list[i] = Info{
+			Index: d.Index, Name: d.Name, API: d.HostApi.Name,
+			Inputs: d.MaxInputChannels, Outputs: d.MaxOutputChannels,
+			DefaultInput: in != nil && in.Index == d.Index, DefaultOutput: out != nil && out.Index == d.Index,
+		}
+	}
+	return list, nil
+}
+
+func (s *System) all() ([]*pa.DeviceInfo, error) {
+	if s.closed {
+		return nil, errors.New("PortAudio is closed")
+	}
+	all, err := pa.Devices()
+	if err != nil {
+		return nil, fmt.Errorf("list sound devices: %w", err)
+	}
+	return all, nil
+}
+
+// Device returns the device that spec names: "" for the machine's default
+// microphone and loudspeaker, or "IN,OUT" with either of them a number or a name
+// (or an unambiguous part of it) of Devices, or empty for the default. It wraps
+// audio.ErrNoDevice, with what to do, when there is none.
+func (s *System) Device(spec string) (*Device, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, err := s.all()
+	if err != nil {
+		return nil, err
+	}
+	in, out := splitSpec(spec)
+	d := &Device{system: s, name: "portaudio"}
+	if spec != "" {
+		d.name += ":" + spec
+	}
+	if d.in, err = choose(all, in, microphone); err != nil {
+		return nil, err
+	}
+	if d.out, err = choose(all, out, loudspeaker); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// splitSpec cuts at the first comma outside of parentheses: ALSA's names have
+// commas inside, as in "HDA Intel PCH: ALC257 Analog (hw:0,0)".
+func splitSpec(spec string) (in, out string) {
+	depth := 0
+	for i, c := range spec {
+		switch {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == ',' && depth <= 0:
+			return strings.TrimSpace(spec[:i]), strings.TrimSpace(spec[i+1:])
+		}
+	}
+	return strings.TrimSpace(spec), ""
+}
+
+// side is one of the two halves of a sound device.
+type side struct {
+	what     string
+	channels func(*pa.DeviceInfo) int
+	standard func() (*pa.DeviceInfo, error)
+}
+
+var (
+	microphone  = side{"microphone", func(d *pa.DeviceInfo) int { return d.MaxInputChannels }, pa.DefaultInputDevice}
+	loudspeaker = side{"loudspeaker", func(d *pa.DeviceInfo) int { return d.MaxOutputChannels }, pa.DefaultOutputDevice}
+)
+
+const insteadHint = `connect one and start again, or choose another with --audio portaudio:IN,OUT ("peerd audio devices" lists them), ` +
+	"or do without: --audio null"
+
+// choose finds the device that want means for one side.
+func choose(all []*pa.DeviceInfo, want string, s side) (*pa.DeviceInfo, error) {
+	if want == "" {
+		d, err := s.standard()
+		if err != nil || d == nil {
+			return nil, fmt.Errorf("%w: this machine has no %s; %s", audio.ErrNoDevice, s.what, insteadHint)
+		}
+		return d, nil
+	}
+	var found []*pa.DeviceInfo
+	for _, d := range all {
+		if s.channels(d) == 0 {
+			continue
+		}
+		if d.Name == want || strconv.Itoa(d.Index) == want {
+			return d, nil
+		}
+		if strings.Contains(strings.ToLower(d.Name), strings.ToLower(want)) {
+			found = append(found, d)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, fmt.Errorf("%w: no %s is called %q; %s", audio.ErrNoDevice, s.what, want, insteadHint)
+	}
+	return nil, fmt.Errorf("%w: %d are called %q as %s, the first %q; give more of the name",
+		audio.ErrNoDevice, len(found), want, s.what, found[0].Name)
+}
