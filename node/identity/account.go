@@ -16,7 +16,7 @@ import (
 )
 
 // MaxNameLen bounds an account's or device's own name, in bytes of UTF-8.
-const MaxNameLen = 48
+const MaxNameLen = 40
 
 // AccountID is the Ed25519 public key of an account.
 type AccountID [ed25519.PublicKeySize]byte

@@ -39,6 +39,8 @@ var (
 	ErrExists = errors.New("an identity file exists already")
 	// ErrNoAccountKey: only a device that holds the account key can do this.
 	ErrNoAccountKey = errors.New("this device does not hold the account key")
+	// ErrUnknownDevice: the account has no such device.
+	ErrUnknownDevice = errors.New("not a device of this account")
 	// ErrNotLinked: the device belongs to no account yet.
 	ErrNotLinked = errors.New("this device is not linked to an account yet")
 	// ErrBadRequest: the text is no device request, or it was changed.

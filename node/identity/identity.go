@@ -272,14 +272,13 @@ func (id *Identity) Revoke(device DeviceID) error {
 		return ErrNoAccountKey
 	}
 	if device == id.device {
-		return fmt.Errorf("revoke this device itself: %w", ErrForeignCertificate)
+		return fmt.Errorf("revoke this very device, which holds the account key: %w", ErrUnknownDevice)
 	}
 	known := slices.ContainsFunc(id.devices, func(c Certificate) bool { return c.Device == device })
 	if !known {
-		return fmt.Errorf("revoke %s, which is no device of this account: %w", device, ErrForeignCertificate)
+		return fmt.Errorf("revoke %s: %w", device, ErrUnknownDevice)
 	}
 	id.devices = slices.DeleteFunc(id.devices, func(c Certificate) bool { return c.Device == device })
 	id.revoked = append(id.revoked, device)
 	return nil
 }
-

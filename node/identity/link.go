@@ -14,7 +14,7 @@ const (
 	linkPrefix   = "peerd:"
 	linkVersion  = 1
 	linkChecksum = 4
-	linkSize     = 1 + len(AccountID{}) + LinkSecretSize + linkChecksum
+	linkSize     = 1 + len(AccountID{}) + LinkSecretSize
 	maxLinkText  = 512 // no link of any version is longer
 )
 
@@ -36,24 +36,12 @@ func (l Link) String() string {
 // ParseLink reads a contact link in either case, with space around it. Errors
 // wrap ErrBadLink or ErrNewerVersion and say what is wrong in words.
 func ParseLink(text string) (Link, error) {
-	text = strings.ToLower(strings.TrimSpace(text[:min(len(text), maxLinkText+1)]))
-	body, found := strings.CutPrefix(text, linkPrefix)
-	if !found {
-		return Link{}, fmt.Errorf("it does not begin with %q: %w", linkPrefix, ErrBadLink)
-	}
-	if len(text) > maxLinkText {
-		return Link{}, fmt.Errorf("it is longer than %d characters: %w", maxLinkText, ErrBadLink)
-	}
-	raw, err := decodeChecked(body)
+	raw, err := decodeText(text, linkPrefix, maxLinkText, linkVersion, ErrBadLink)
 	if err != nil {
-		return Link{}, fmt.Errorf("%w: %w", err, ErrBadLink)
+		return Link{}, err
 	}
-	switch {
-	case raw[0] > linkVersion:
-		return Link{}, fmt.Errorf("contact link of version %d, this peerd knows %d; please update peerd: %w",
-			raw[0], linkVersion, ErrNewerVersion)
-	case raw[0] != linkVersion || len(raw) != linkSize:
-		return Link{}, fmt.Errorf("version %d with %d bytes: %w", raw[0], len(raw), ErrBadLink)
+	if len(raw) != linkSize {
+		return Link{}, fmt.Errorf("it holds %d bytes and should hold %d: %w", len(raw), linkSize, ErrBadLink)
 	}
 	var link Link
 	copy(link.Account[:], raw[1:])
@@ -61,8 +49,33 @@ func ParseLink(text string) (Link, error) {
 	return link, nil
 }
 
+// decodeText decodes prefix, base32, version and checksum, and returns version
+// and body. Errors wrap bad or ErrNewerVersion.
+func decodeText(text, prefix string, limit int, version byte, bad error) ([]byte, error) {
+	text = strings.TrimSpace(text[:min(len(text), limit+1)])
+	if len(text) > limit {
+		return nil, fmt.Errorf("it is longer than %d characters: %w", limit, bad)
+	}
+	body, found := strings.CutPrefix(strings.ToLower(text), prefix)
+	if !found {
+		return nil, fmt.Errorf("it does not begin with %q: %w", prefix, bad)
+	}
+	raw, err := decodeChecked(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, bad)
+	}
+	if raw[0] > version {
+		return nil, fmt.Errorf("%s... of version %d, this peerd knows %d; please update peerd: %w",
+			prefix, raw[0], version, ErrNewerVersion)
+	}
+	if raw[0] != version {
+		return nil, fmt.Errorf("%s... of version %d: %w", prefix, raw[0], bad)
+	}
+	return raw, nil
+}
+
 // decodeChecked decodes base32 whose last four bytes are the checksum of the
-// rest. The result has at least one byte before the checksum.
+// rest, and returns that rest, at least one byte.
 func decodeChecked(text string) ([]byte, error) {
 	for i, r := range text {
 		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz234567", r) {
@@ -77,7 +90,7 @@ func decodeChecked(text string) ([]byte, error) {
 	if !bytes.Equal(checksum(body), raw[len(body):]) {
 		return nil, fmt.Errorf("the checksum does not fit: a character is wrong or a part is missing")
 	}
-	return raw, nil
+	return body, nil
 }
 
 func checksum(raw []byte) []byte {

@@ -25,10 +25,6 @@ const (
 	MaxCapabilities = 16
 	// MaxCapabilityLen bounds one capability, in bytes.
 	MaxCapabilityLen = 32
-	// MaxDevices bounds the certificates of an account record.
-	MaxDevices = 6
-	// MaxRevoked bounds the revocations of an account record.
-	MaxRevoked = 24
 )
 
 // The errors of this package; every returned error wraps one of them.
@@ -56,7 +52,7 @@ type Account struct {
 	Seq     uint64 // Unix ms; the higher one wins
 	Issued  time.Time
 	Expires time.Time // at most MaxLife after Issued
-	Devices []identity.Certificate
+	Devices []identity.Certificate // at most identity.MaxDevices
 	Revoked []identity.DeviceID // newest last; the oldest are left out when there is no room
 }
 
