@@ -75,8 +75,11 @@ func (c *Client) BlockContact(ctx context.Context, name string) (Contact, error)
 	return post[Contact](ctx, c, "/contacts/"+url.PathEscape(name)+"/block", nil)
 }
 
-// Calls returns the calls in progress and the history, newest first.
-func (c *Client) Calls(ctx context.Context) ([]Call, error) { return get[[]Call](ctx, c, "/calls") }
+// Calls returns the calls in progress and the history, newest first, at most
+// limit of them; 0 is all.
+func (c *Client) Calls(ctx context.Context, limit int) ([]Call, error) {
+	return get[[]Call](ctx, c, "/calls?limit="+strconv.Itoa(limit))
+}
 
 // Call returns one call; a unique beginning of its id will do.
 func (c *Client) Call(ctx context.Context, id string) (Call, error) {

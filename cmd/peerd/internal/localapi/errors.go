@@ -19,6 +19,7 @@ const (
 	CodeMethod      = "method_not_allowed"  // the route exists, the method does not
 	CodeTooLarge    = "too_large"           // body over MaxBody
 	CodeVersion     = "unsupported_version" // an API version this daemon does not speak
+	CodeNoSound     = "no_sound"            // no encoder in this build, or no sound device
 	CodeUnavailable = "unavailable"         // the daemon is going down
 	CodeInternal    = "internal"            // a fault of ours; the daemon's log says more
 )

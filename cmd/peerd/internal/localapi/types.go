@@ -176,8 +176,8 @@ const (
 	EventClosed         = "closed"          // last line: the daemon is going down
 )
 
-// Event is one line of GET /v1/events. Seq grows by one with every change in
-// the daemon; a gap in it means events that a filter left out.
+// Event is one line of GET /v1/events. Seq counts the lines of one stream from
+// 1, which is the present state.
 type Event struct {
 	Seq     uint64    `json:"seq"`
 	Time    time.Time `json:"time"`
@@ -187,7 +187,7 @@ type Event struct {
 	Contact *Contact  `json:"contact,omitempty"`
 	Call    *Call     `json:"call,omitempty"`
 	Digit   string    `json:"digit,omitempty"`
-	Message string    `json:"message,omitempty"` // why the stream ends
+	Message string    `json:"message,omitempty"` // why the stream ends here
 }
 
 // State is the whole present state: the first line of an event stream.

@@ -1,0 +1,86 @@
+package localapi
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// maxSocketPath is the longest path that fits into a unix socket address on
+// every system we run on (sockaddr_un: 108 bytes on Linux, 104 on macOS).
+const maxSocketPath = 103
+
+// ErrSocketPath is returned by Open for a path that no socket can have.
+var ErrSocketPath = errors.New("path is too long for a unix socket")
+
+// ErrOpenDirectory is returned by Open when others can enter the socket's
+// directory.
+var ErrOpenDirectory = errors.New("directory of the socket is open to other users")
+
+// listen makes the socket: mode 0600 in a directory of mode 0700.
+func listen(path string) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("%s: %w (%d bytes, at most %d): choose a shorter home directory",
+			path, ErrSocketPath, len(path), maxSocketPath)
+	}
+	if err := privateDirectory(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("making the socket %s: %w", path, err)
+	}
+	// Until here the directory alone keeps others out.
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("closing the socket to others: %w", err)
+	}
+	return l, nil
+}
+
+func privateDirectory(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the socket's directory: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("looking at the socket's directory: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s: %w: close it with chmod 700", dir, ErrOpenDirectory)
+	}
+	return nil
+}
+
+// removeStale removes a socket that nobody serves. Only a daemon that holds
+// its home's lock gets here, so that no other can be about to serve it.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for an old socket: %w", err)
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s is not a socket: move it away", path)
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+		return fmt.Errorf("%s: %w", path, ErrInUse)
+	}
+	if !nobodyThere(err) {
+		return fmt.Errorf("asking who serves %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("removing the socket of a daemon that died: %w", err)
+	}
+	return nil
+}
