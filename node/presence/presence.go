@@ -51,9 +51,9 @@ var (
 type Account struct {
 	Seq     uint64 // Unix ms; the higher one wins
 	Issued  time.Time
-	Expires time.Time // at most MaxLife after Issued
+	Expires time.Time              // at most MaxLife after Issued
 	Devices []identity.Certificate // at most identity.MaxDevices
-	Revoked []identity.DeviceID // newest last; the oldest are left out when there is no room
+	Revoked []identity.DeviceID    // newest last; the oldest are left out when there is no room
 }
 
 // Presence is the body of a presence record.
