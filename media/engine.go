@@ -1,0 +1,187 @@
+// Package media is the encrypted sound path of a call: ICE, DTLS and SRTP by
+// pion, Opus packets out of a microphone and into a loudspeaker.
+//
+//	microphone -> send.go: read frame, encode, write RTP ------------> network
+//	loudspeaker <- playout: decode, conceal, stretch <- receive.go <-- network
+//
+// An Engine owns the UDP socket that all calls of a daemon share, a Session is
+// one call. Nothing is sent as RTP and nothing is played before Session.Start.
+package media
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v5"
+	"github.com/pion/transport/v5/stdnet"
+	"github.com/pion/webrtc/v4"
+)
+
+// Times of the path. The reasons for the values that differ from pion's are in
+// docs/architecture.md, Media.
+const (
+	lostAfter     = 2500 * time.Millisecond // nothing received: PathLost
+	failedAfter   = 20 * time.Second        // after that: PathClosed
+	keepAlive     = 500 * time.Millisecond  // consent checks (RFC 7675) when idle
+	relayWait     = 100 * time.Millisecond  // head start of direct pairs before a relay is taken
+	dtlsRetryWait = 100 * time.Millisecond
+)
+
+// EngineConfig is what an Engine needs. The zero value works.
+type EngineConfig struct {
+	Port int           // UDP port of all sessions; 0 takes any free one
+	Log  *slog.Logger  // nil: silent
+	Net  transport.Net // nil: the machine's network; tests pass a simulated one
+}
+
+// Engine owns what all sessions of a daemon share: one UDP socket, one DTLS
+// certificate, the settings of pion.
+type Engine struct {
+	log  *slog.Logger
+	net  transport.Net
+	cert webrtc.Certificate
+	main *socket
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+	mainUse  int // live sessions on main
+	closed   bool
+}
+
+// socket is a UDP socket with the pion API whose sessions share it.
+type socket struct {
+	mux *ice.UniversalUDPMuxDefault
+	api *webrtc.API
+}
+
+// NewEngine opens the socket. The caller closes the Engine.
+func NewEngine(cfg EngineConfig) (*Engine, error) {
+	e := &Engine{log: cfg.Log, net: cfg.Net, sessions: make(map[*Session]struct{})}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.net == nil {
+		n, err := stdnet.NewNet()
+		if err != nil {
+			return nil, fmt.Errorf("reading the network interfaces: %w", err)
+		}
+		e.net = n
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making the DTLS key: %w", err)
+	}
+	cert, err := webrtc.GenerateCertificate(key)
+	if err != nil {
+		return nil, fmt.Errorf("making the DTLS certificate: %w", err)
+	}
+	e.cert = *cert
+	if e.main, err = e.listen(cfg.Port); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Port is the UDP port in use.
+func (e *Engine) Port() int { return e.main.mux.LocalAddr().(*net.UDPAddr).Port }
+
+// Close closes all sessions, then the socket. A second Close does nothing.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	var open []*Session
+	for s := range e.sessions {
+		open = append(open, s)
+	}
+	e.mu.Unlock()
+	for _, s := range open {
+		_ = s.Close()
+	}
+	return e.main.mux.Close()
+}
+
+// listen opens a socket on all addresses of the machine and builds the pion
+// API around it.
+func (e *Engine) listen(port int) (*socket, error) {
+	conn, err := e.net.ListenUDP("udp", &net.UDPAddr{Port: port})
+	if err != nil {
+		return nil, fmt.Errorf("opening media port %d: %w", port, err)
+	}
+	logs := pionLogs{e.log}
+	mux := ice.NewUniversalUDPMuxDefault(ice.UniversalUDPMuxParams{
+		Logger: logs.NewLogger("mux"), UDPConn: conn, Net: e.net,
+	})
+	engine := &webrtc.MediaEngine{}
+	if err := registerCodecs(engine); err != nil {
+		_ = mux.Close()
+		return nil, err
+	}
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithSettingEngine(e.settings(mux, logs)),
+		webrtc.WithInterceptorRegistry(noInterceptors()))
+	return &socket{mux, api}, nil
+}
+
+func (e *Engine) settings(mux ice.UDPMux, logs pionLogs) webrtc.SettingEngine {
+	var s webrtc.SettingEngine
+	s.LoggerFactory = logs
+	s.SetNet(e.net)
+	s.SetICEUDPMux(mux)
+	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	s.SetIncludeLoopbackCandidate(true)
+	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	s.SetICETimeouts(lostAfter, failedAfter, keepAlive)
+	s.SetHostAcceptanceMinWait(0)
+	s.SetSrflxAcceptanceMinWait(0)
+	s.SetPrflxAcceptanceMinWait(0)
+	s.SetRelayAcceptanceMinWait(relayWait)
+	s.SetDTLSRetransmissionInterval(dtlsRetryWait)
+	s.SetDTLSInsecureSkipHelloVerify(true)
+	s.SetFireOnTrackBeforeFirstRTP(true)
+	return s
+}
+
+// take chooses the socket for a new session and registers it. An ICE mux tells
+// sessions apart by the other end's address alone, so two sessions between the
+// same two sockets would take each other's packets. Therefore an offering
+// session uses the common socket only while nobody else does, and one of its
+// own otherwise; answering sessions always use the common one.
+func (e *Engine) take(s *Session) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	s.socket = e.main
+	if s.cfg.Offerer && e.mainUse > 0 {
+		own, err := e.listen(0)
+		if err != nil {
+			return err
+		}
+		s.socket = own
+	} else {
+		e.mainUse++
+	}
+	e.sessions[s] = struct{}{}
+	return nil
+}
+
+// giveBack is the reverse of take.
+func (e *Engine) giveBack(s *Session) {
+	e.mu.Lock()
+	_, mine := e.sessions[s]
+	delete(e.sessions, s)
+	if mine && s.socket == e.main {
+		e.mainUse--
+	}
+	e.mu.Unlock()
+	if mine && s.socket != e.main {
+		_ = s.socket.mux.Close()
+	}
+}

@@ -1,0 +1,88 @@
+package playout
+
+import (
+	"time"
+
+	"github.com/peerd/peerd/audio"
+)
+
+const (
+	tooMuch   = 6 * time.Millisecond   // surplus of delay that is taken out
+	tooLittle = 3 * time.Millisecond   // lack of delay that is put in
+	farAbove  = 40 * time.Millisecond  // surplus that is worth an audible splice
+	watchLong = 120 * time.Millisecond // a surplus must have lasted so long
+	watchFar  = 40 * time.Millisecond  // a large one only so long
+
+	alike     = 0.7 // normalised correlation of a splice that cannot be heard
+	alikeFar  = 0.3
+	lagMillis = audio.SampleRate / 1000
+)
+
+// pacer remembers the smallest slack since the last splice. A late Pull sees
+// more slack than there is; the smallest one is true.
+type pacer struct {
+	since time.Duration
+	least time.Duration
+	begun bool
+}
+
+func (p *pacer) watch(now, slack time.Duration) {
+	if !p.begun {
+		*p = pacer{now, slack, true}
+	}
+	p.least = min(p.least, slack)
+}
+
+// keepPace compares the delay with its target and shortens or lengthens the
+// frame that begins at pcm[at:] where they differ.
+func (b *Buffer) keepPace(at int, now time.Duration) {
+	b.mu.Lock()
+	target := b.delay.target
+	slack := b.slack(now, b.next-int64(len(b.pcm)))
+	b.stats.Delay += (slack - b.stats.Delay) / 16
+	b.mu.Unlock()
+	b.pace.watch(now, slack)
+	if len(b.pcm)-at < maxLag+window {
+		return
+	}
+	surplus, watched := b.pace.least-target, now-b.pace.since
+	switch {
+	case surplus > farAbove && watched >= watchFar:
+		b.accelerate(at, surplus, alikeFar)
+	case surplus > tooMuch && watched >= watchLong:
+		b.accelerate(at, surplus, alike)
+	case surplus < -tooLittle:
+		b.decelerate(at, -surplus)
+	case watched >= 4*watchLong:
+		b.pace = pacer{}
+	}
+}
+
+func (b *Buffer) accelerate(at int, surplus time.Duration, needed float64) {
+	limit := int(surplus.Milliseconds()) * lagMillis
+	if limit < minLag {
+		return
+	}
+	lag, likeness := bestLag(b.pcm[at:], limit)
+	if likeness < needed {
+		return
+	}
+	b.pcm = b.pcm[:at+len(shorten(b.pcm[at:], lag))]
+	b.pace = pacer{}
+	b.mu.Lock()
+	b.stats.Accelerated += uint64(lag)
+	b.mu.Unlock()
+}
+
+func (b *Buffer) decelerate(at int, lack time.Duration) {
+	limit := int((lack + tooLittle).Milliseconds()) * lagMillis
+	lag, likeness := bestLag(b.pcm[at:], max(limit, minLag))
+	if likeness < alike {
+		return
+	}
+	b.pcm = b.pcm[:at+len(lengthen(b.pcm[at:], lag))]
+	b.pace = pacer{}
+	b.mu.Lock()
+	b.stats.Decelerated += uint64(lag)
+	b.mu.Unlock()
+}

@@ -1,0 +1,92 @@
+package media
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/peerd/peerd/audio"
+)
+
+// lateFrame is how much later than it could have been a frame may leave
+// before it counts as late for lack of CPU: then the next one is due already.
+const lateFrame = audio.FrameDuration
+
+// sendPath is the state of the way out.
+type sendPath struct {
+	encoder    audio.Encoder
+	muted      atomic.Bool
+	held       atomic.Bool
+	expect     atomic.Int32 // percent of loss that the other end reports
+	lateFrames atomic.Uint64
+	sendErrors atomic.Uint64
+
+	digitMu sync.Mutex
+	digits  []byte // event codes still to be sent
+}
+
+// send reads frames from the microphone until it is closed: read, encode,
+// write RTP. All buffers are made here, none per frame.
+func (s *Session) send(stream audio.Stream) {
+	pcm := make([]int16, audio.FrameSamples)
+	packet := make([]byte, audio.MaxPacket)
+	var due dueClock
+	var pad keypad
+	loss := int32(0)
+	for timestamp := randomTimestamp(); ; timestamp += audio.FrameSamples {
+		if stream.Read(pcm) != nil {
+			return
+		}
+		if want := s.expect.Load(); want != loss {
+			loss = want
+			_ = s.encoder.SetExpectedLoss(int(loss))
+		}
+		s.sendFrame(timestamp, pcm, packet)
+		s.sendKeys(&pad, timestamp)
+		if due.late(time.Now()) {
+			s.lateFrames.Add(1)
+		}
+	}
+}
+
+// sendFrame encodes and sends one frame. Muted, the encoder gets zeros, so
+// that nothing of the room can be left in its state; on hold nothing is sent.
+func (s *Session) sendFrame(timestamp uint32, pcm []int16, packet []byte) {
+	if s.held.Load() {
+		return
+	}
+	if s.muted.Load() {
+		clear(pcm)
+	}
+	n, err := s.encoder.Encode(pcm, packet)
+	if err != nil {
+		s.sendErrors.Add(1)
+		return
+	}
+	if n <= 2 { // DTX: silence goes on
+		return
+	}
+	if s.track.sendOpus(timestamp, packet[:n]) != nil {
+		s.sendErrors.Add(1)
+	}
+}
+
+// dueClock tells frames that leave too late. The earliest frame so far sets
+// the clock, which creeps after the sound card by 0.1 %.
+type dueClock struct {
+	base  time.Time // when frame 0 began, by the earliest frame seen
+	count int
+}
+
+func (c *dueClock) late(now time.Time) bool {
+	c.count++
+	if c.count == 1 {
+		c.base = now
+		return false
+	}
+	c.base = c.base.Add(audio.FrameDuration + audio.FrameDuration/1000)
+	if now.Before(c.base) {
+		c.base = now
+	}
+	return now.Sub(c.base) > lateFrame
+}

@@ -1,0 +1,109 @@
+package media
+
+import (
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/peerd/peerd/media/playout"
+)
+
+// Stats is a snapshot of one session. Counts are since Start.
+type Stats struct {
+	PacketsSent     uint64 `json:"packets_sent"`
+	BytesSent       uint64 `json:"bytes_sent"` // Opus payload
+	PacketsReceived uint64 `json:"packets_received"`
+	BytesReceived   uint64 `json:"bytes_received"` // Opus payload
+
+	Lost      uint64 `json:"lost"`      // sequence numbers never seen
+	Late      uint64 `json:"late"`      // came after their turn to be played
+	Duplicate uint64 `json:"duplicate"` // seen before
+	Reordered uint64 `json:"reordered"` // came after a packet with a higher sequence number
+	Early     uint64 `json:"early"`     // dropped because Start had not been called, or on hold
+	Foreign   uint64 `json:"foreign"`   // payload types that are neither Opus nor telephone-event, damaged packets
+
+	ConcealedRatio float64 `json:"concealed_ratio"` // samples made up, over samples played
+	Recovered      uint64  `json:"recovered"`       // frames restored by forward error correction
+	Accelerated    uint64  `json:"accelerated_samples"`
+	Decelerated    uint64  `json:"decelerated_samples"`
+	JitterMS       float64 `json:"jitter_ms"`        // RFC 3550 section 6.4.1
+	PlayoutDelayMS float64 `json:"playout_delay_ms"` // arrival on the fastest path to loudspeaker
+	TargetMS       float64 `json:"target_ms"`        // what the playout delay is steered to
+	RTTMS          float64 `json:"rtt_ms"`           // from ICE connectivity checks
+	RemoteLoss     float64 `json:"remote_loss"`      // of what we sent, last report, 0..1
+
+	LateFrames   uint64  `json:"late_frames"`    // captured frames sent a frame time too late, for lack of CPU
+	SendErrors   uint64  `json:"send_errors"`    // frames not sent because the path was not up
+	FirstSoundMS float64 `json:"first_sound_ms"` // from Start; 0 until then
+}
+
+// Path is the selected pair of ICE candidates.
+type Path struct {
+	Relay  bool          `json:"relay"`  // at least one end is a TURN allocation
+	Local  string        `json:"local"`  // address and port, empty until PathUp
+	Remote string        `json:"remote"` // address and port, empty until PathUp
+	RTT    time.Duration `json:"rtt"`
+}
+
+// Kind is "relay", "direct", or "" while there is no path.
+func (p Path) Kind() string {
+	switch {
+	case p.Remote == "":
+		return ""
+	case p.Relay:
+		return "relay"
+	default:
+		return "direct"
+	}
+}
+
+// Stats returns a snapshot.
+func (s *Session) Stats() Stats {
+	_, packets, bytes, _ := s.track.sent()
+	out := Stats{
+		PacketsSent: packets, BytesSent: bytes,
+		PacketsReceived: s.packets.Load(), BytesReceived: s.bytes.Load(),
+		Early: s.early.Load(), Foreign: s.foreign.Load(),
+		RemoteLoss: float64(s.remoteLoss.Load()) / 256,
+		LateFrames: s.lateFrames.Load(), SendErrors: s.sendErrors.Load(),
+		FirstSoundMS: millis(time.Duration(s.firstSound.Load())),
+		RTTMS:        millis(s.Path().RTT),
+	}
+	if b := s.buffer.Load(); b != nil {
+		out.addPlayout(b.Stats())
+	}
+	return out
+}
+
+func (out *Stats) addPlayout(p playout.Stats) {
+	out.Lost, out.Late, out.Duplicate, out.Reordered = p.Lost, p.Late, p.Duplicate, p.Reordered
+	out.Foreign += p.Damaged
+	if p.Played > 0 {
+		out.ConcealedRatio = float64(p.Concealed) / float64(p.Played)
+	}
+	out.Recovered, out.Accelerated, out.Decelerated = p.Recovered, p.Accelerated, p.Decelerated
+	out.JitterMS, out.PlayoutDelayMS, out.TargetMS = millis(p.Jitter), millis(p.Delay), millis(p.Target)
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Path returns the selected pair; it is empty before PathUp.
+func (s *Session) Path() Path {
+	transport := s.sender.Transport().ICETransport()
+	pair, err := transport.GetSelectedCandidatePair()
+	if err != nil || pair == nil {
+		return Path{}
+	}
+	p := Path{Local: address(pair.Local), Remote: address(pair.Remote),
+		Relay: pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay}
+	if st, ok := transport.GetSelectedCandidatePairStats(); ok {
+		p.RTT = time.Duration(st.CurrentRoundTripTime * float64(time.Second))
+	}
+	return p
+}
+
+func address(c *webrtc.ICECandidate) string {
+	return net.JoinHostPort(c.Address, strconv.Itoa(int(c.Port)))
+}

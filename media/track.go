@@ -1,0 +1,107 @@
+package media
+
+import (
+	"sync"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// track is our side of the RTP stream. Opus and telephone-event share one
+// SSRC, hence one row of sequence numbers (RFC 4733 section 2.1). Safe for
+// concurrent use; nothing is allocated per packet.
+type track struct {
+	mu         sync.Mutex
+	out        webrtc.TrackLocalWriter // nil until negotiated
+	header     rtp.Header
+	opus       uint8 // payload types of this call
+	event      uint8 // 0: the other end knows no telephone-event
+	marked     bool  // the first packet has been sent
+	packets    uint64
+	bytes      uint64
+	timestamps uint32 // of the last packet
+}
+
+func newTrack() *track { return &track{header: rtp.Header{Version: 2}} }
+
+// Bind is called by pion when the payload types are agreed.
+func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var chosen webrtc.RTPCodecParameters
+	for _, p := range c.CodecParameters() {
+		switch p.MimeType {
+		case webrtc.MimeTypeOpus:
+			if t.opus == 0 {
+				t.opus, chosen = uint8(p.PayloadType), p
+			}
+		case mimeEvent:
+			t.event = uint8(p.PayloadType)
+		}
+	}
+	if t.opus == 0 {
+		return chosen, webrtc.ErrUnsupportedCodec
+	}
+	t.out, t.header.SSRC = c.WriteStream(), uint32(c.SSRC())
+	return chosen, nil
+}
+
+// Unbind is called by pion when the session ends.
+func (t *track) Unbind(webrtc.TrackLocalContext) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.out, t.opus, t.event = nil, 0, 0
+	return nil
+}
+
+func (t *track) ID() string                { return "audio" }
+func (t *track) StreamID() string          { return "peerd" }
+func (t *track) RID() string               { return "" }
+func (t *track) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeAudio }
+
+// sendOpus writes one Opus packet whose first sample has the given timestamp.
+func (t *track) sendOpus(timestamp uint32, payload []byte) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.write(t.opus, timestamp, !t.marked, payload); err != nil {
+		return err
+	}
+	t.marked = true
+	t.packets++
+	t.bytes += uint64(len(payload))
+	return nil
+}
+
+// sendEvent writes one telephone-event packet.
+func (t *track) sendEvent(timestamp uint32, first bool, payload []byte) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.event == 0 {
+		return errNoEvents
+	}
+	return t.write(t.event, timestamp, first, payload)
+}
+
+func (t *track) write(pt uint8, timestamp uint32, marker bool, payload []byte) error {
+	if t.out == nil {
+		return errNotNegotiated
+	}
+	t.header.PayloadType, t.header.Timestamp, t.header.Marker = pt, timestamp, marker
+	_, err := t.out.WriteRTP(&t.header, payload)
+	t.header.SequenceNumber++
+	t.timestamps = timestamp
+	return err
+}
+
+// types are the payload types of Opus and telephone-event in this call.
+func (t *track) types() (opus, event uint8) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.opus, t.event
+}
+
+func (t *track) sent() (ssrc uint32, packets, bytes uint64, timestamp uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.header.SSRC, t.packets, t.bytes, t.timestamps
+}
