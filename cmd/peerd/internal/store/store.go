@@ -6,6 +6,7 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -33,8 +34,22 @@ var (
 	ErrTooLarge = errors.New("too large to store")
 )
 
-// MaxCalls bounds the call history: the newest are kept.
-const MaxCalls = 10_000
+const (
+	// MaxCalls bounds the call history: the newest are kept.
+	MaxCalls = 10_000
+	// MaxContacts bounds the contacts.
+	MaxContacts = 10_000
+	// MaxPetname bounds a petname, in characters.
+	MaxPetname = 64
+	// MaxStats bounds a call's JSON summary, in bytes.
+	MaxStats = 16 << 10
+	// MaxValue bounds a value of SetValue, in bytes.
+	MaxValue = 64 << 10
+	// MaxSeenDevices bounds the devices kept per contact; the oldest go first.
+	MaxSeenDevices = 32
+
+	maxText = 256 // ids, names and reasons of a call, in bytes
+)
 
 // Contact is a person known by a petname.
 type Contact struct {
@@ -77,8 +92,11 @@ type Call struct {
 	Started   int64     `json:"started_ms"`
 	Ringing   int64     `json:"ringing_ms,omitempty"`
 	Answered  int64     `json:"answered_ms,omitempty"`
+	Seen      int64     `json:"seen_ms,omitempty"`  // when a live call was last known to be live, if told
 	Ended     int64     `json:"ended_ms,omitempty"` // 0 while the call is live
 	Reason    string    `json:"reason,omitempty"`   // one of signaling's end reasons
 	Path      string    `json:"path,omitempty"`     // "direct" or "relay"
-	Stats     []byte    `json:"stats,omitempty"`    // a JSON summary, at most MaxStats bytes
+
+	// Stats is a JSON summary, kept as it is, at most MaxStats bytes.
+	Stats json.RawMessage `json:"stats,omitempty"`
 }
