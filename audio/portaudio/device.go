@@ -10,17 +10,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	pa "github.com/gordonklaus/portaudio"
-
 	"github.com/peerd/peerd/audio"
 )
 
 const (
 	latency     = 20 * time.Millisecond  // asked of the card; it may take more
-	ringSamples = audio.SampleRate / 2   // room in each ring: 500 ms
 	keepSamples = audio.SampleRate / 5   // captured sound kept for a late reader: 200 ms
-	settle      = time.Second            // in which the ring learns the card's bursts
 	review      = 500 * time.Millisecond // between two looks at whether the ring is too full
+	stalled     = audio.SampleRate / 5   // played sound kept for a card that takes none: 200 ms
+	poll        = time.Millisecond       // between two looks for a burst of captured sound
 	silenceMax  = 3 * time.Second        // without a callback the card is given up
 )
 
@@ -31,7 +29,7 @@ var errStopped = fmt.Errorf("%w: the microphone has stopped", audio.ErrNoDevice)
 type Device struct {
 	system  *System
 	name    string
-	in, out *pa.DeviceInfo
+	in, out Info
 	busy    atomic.Bool
 }
 
@@ -57,67 +55,45 @@ func (d *Device) open(play audio.Player) (*stream, error) {
 	d.system.mu.Lock()
 	defer d.system.mu.Unlock()
 	if d.system.closed {
-		return nil, errors.New("PortAudio is closed")
+		return nil, errClosed
 	}
-	s := &stream{
-		dev: d, player: play, started: time.Now(),
-		captured: newRing(keepSamples), playing: newRing(ringSamples),
-		closing: make(chan struct{}), fed: make(chan struct{}),
-	}
-	in := pa.StreamParameters{Input: half(d.in, d.in.DefaultLowInputLatency)}
-	out := pa.StreamParameters{Output: half(d.out, d.out.DefaultLowOutputLatency)}
-	if err := s.start(in, s.capture); err != nil {
+	s := &stream{dev: d, player: play, closing: make(chan struct{}), fed: make(chan struct{})}
+	var err error
+	if s.mic, err = start(d.in.Index, true, d.in.inputLatency); err != nil {
 		return nil, fmt.Errorf("microphone %q: %w", d.in.Name, err)
 	}
-	if err := s.start(out, s.playback); err != nil {
-		return nil, errors.Join(fmt.Errorf("loudspeaker %q: %w", d.out.Name, err), s.stop())
+	if s.speaker, err = start(d.out.Index, false, d.out.outputLatency); err != nil {
+		return nil, errors.Join(fmt.Errorf("loudspeaker %q: %w", d.out.Name, err), s.mic.close())
 	}
 	go s.feed()
 	return s, nil
 }
 
-func half(d *pa.DeviceInfo, low time.Duration) pa.StreamDeviceParameters {
-	return pa.StreamDeviceParameters{Device: d, Channels: audio.Channels, Latency: max(low, latency)}
+// start opens and starts one half; low is the least latency it promises.
+func start(device int, input bool, low time.Duration) (half, error) {
+	h, err := newHalf()
+	if err != nil {
+		return h, err
+	}
+	if err := h.open(device, input, max(low, latency)); err != nil {
+		return h, errors.Join(err, h.close())
+	}
+	return h, nil
 }
 
 // stream is an open Device.
 type stream struct {
 	dev       *Device
 	player    audio.Player
-	started   time.Time
-	halves    []*pa.Stream
-	captured  *ring
-	playing   *ring
+	mic       half
+	speaker   half
 	underruns atomic.Uint64
 
+	reading sync.Mutex // held by Read, the mic's one reader
 	closing chan struct{}
 	fed     chan struct{} // closed when the feeder has ended
 	once    sync.Once
 	err     error
-}
-
-// start opens and starts one half; callback runs on the card's thread.
-func (s *stream) start(p pa.StreamParameters, callback func([]int16)) error {
-	p.SampleRate, p.FramesPerBuffer = audio.SampleRate, audio.PullSamples
-	half, err := pa.OpenStream(p, callback)
-	if err != nil {
-		return err
-	}
-	if err := half.Start(); err != nil {
-		return errors.Join(err, half.Close())
-	}
-	s.halves = append(s.halves, half)
-	return nil
-}
-
-// capture is called by the microphone's thread.
-func (s *stream) capture(in []int16) { s.captured.write(in) }
-
-// playback is called by the loudspeaker's thread.
-func (s *stream) playback(out []int16) {
-	if s.playing.read(out) > 0 && time.Since(s.started) > settle {
-		s.underruns.Add(1)
-	}
 }
 
 // feed pulls every 10 ms, or a little more or less often as the card's clock
@@ -126,23 +102,26 @@ func (s *stream) playback(out []int16) {
 func (s *stream) feed() {
 	defer close(s.fed)
 	block := make([]int16, audio.PullSamples)
-	low := noReads
 	next := time.Now()
-	reviewed := next
+	reviewed, roomy := next, true
 	for s.waitUntil(next) {
 		s.player.Pull(block)
-		s.playing.write(block)
-		low = min(low, s.playing.takeLow())
-		switch {
-		case low < 0: // it ran dry: pull again at once
-			low = noReads
-		case low != noReads && time.Since(reviewed) > review:
-			if next = next.Add(audio.PullDuration); low > 2*audio.PullSamples {
-				next = next.Add(audio.PullDuration) // never nearly empty: less will do
+		if s.speaker.fill() < stalled {
+			s.speaker.write(block)
+		}
+		s.underruns.Store(s.speaker.shortages())
+		low, ok := s.speaker.takeLow()
+		if ok && low < 0 {
+			reviewed, roomy = time.Now(), true
+			continue // it ran dry: pull again at once
+		}
+		roomy = roomy && (!ok || low > 2*audio.PullSamples)
+		next = next.Add(audio.PullDuration)
+		if time.Since(reviewed) > review {
+			if roomy { // never nearly empty: less will do
+				next = next.Add(audio.PullDuration)
 			}
-			low, reviewed = noReads, time.Now()
-		default:
-			next = next.Add(audio.PullDuration)
+			reviewed, roomy = time.Now(), true
 		}
 		if now := time.Now(); now.Sub(next) > review {
 			next = now // the machine was asleep
@@ -150,6 +129,7 @@ func (s *stream) feed() {
 	}
 }
 
+// waitUntil waits for t; it returns false when the stream is closed.
 func (s *stream) waitUntil(t time.Time) bool {
 	timer := time.NewTimer(time.Until(t))
 	defer timer.Stop()
@@ -162,31 +142,38 @@ func (s *stream) waitUntil(t time.Time) bool {
 }
 
 // Read implements audio.Stream. It wraps audio.ErrNoDevice when the card gives
-// nothing for three seconds.
+// nothing for three seconds, as one that was unplugged does.
 func (s *stream) Read(pcm []int16) error {
-	patience := time.NewTimer(silenceMax)
-	defer patience.Stop()
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	giveUp := time.Now().Add(silenceMax)
 	for {
 		select {
 		case <-s.closing:
 			return io.EOF
 		default:
 		}
-		if s.captured.readAll(pcm) {
-			return nil
+		missing := len(pcm) - s.mic.fill()
+		if missing <= 0 {
+			break
 		}
-		select {
-		case <-s.closing:
-			return io.EOF
-		case <-s.captured.wake:
-		case <-patience.C:
+		if time.Now().After(giveUp) {
 			return errStopped
 		}
+		s.waitUntil(time.Now().Add(max(poll, samples(missing))))
 	}
+	if late := s.mic.fill() - max(keepSamples, len(pcm)); late > 0 {
+		s.mic.skip(late)
+	}
+	s.mic.read(pcm)
+	return nil
 }
 
-// Underruns implements audio.Stream: callbacks that found too little to play,
-// from the second second on; the first is when the ring learns what it takes.
+// samples returns how long n samples last.
+func samples(n int) time.Duration { return time.Duration(n) * time.Second / audio.SampleRate }
+
+// Underruns implements audio.Stream: times that the card found too little to
+// play. The first few are the ring learning how large the card's bursts are.
 func (s *stream) Underruns() uint64 { return s.underruns.Load() }
 
 // Close implements audio.Stream.
@@ -194,19 +181,12 @@ func (s *stream) Close() error {
 	s.once.Do(func() {
 		close(s.closing)
 		<-s.fed
+		s.reading.Lock() // a Read under way ends first
+		defer s.reading.Unlock()
 		s.dev.system.mu.Lock()
 		defer s.dev.system.mu.Unlock()
-		s.err = s.stop()
+		s.err = errors.Join(s.mic.close(), s.speaker.close())
 		s.dev.busy.Store(false)
 	})
 	return s.err
-}
-
-// stop ends the callbacks, at once, and gives the card back.
-func (s *stream) stop() error {
-	var err error
-	for _, h := range s.halves {
-		err = errors.Join(err, h.Abort(), h.Close())
-	}
-	return err
 }

@@ -10,7 +10,8 @@
 //	microphone  -> callback -> capture ring  -> Read
 //	loudspeaker <- callback <- playback ring <- feeder <- Player.Pull
 //
-// The feeder pulls every 10 ms, and keeps the playback ring just full enough
+// The callbacks are a few lines of C, so that no garbage collection delays them. The
+// feeder pulls every 10 ms, and keeps the playback ring just full enough
 // that the largest burst finds all it wants: it skips a pull when the ring never
 // runs low, and pulls once more when it ran dry. That also follows the card's
 // clock, which is never quite ours.
@@ -23,8 +24,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	pa "github.com/gordonklaus/portaudio"
+	"time"
 
 	"github.com/peerd/peerd/audio"
 )
@@ -38,7 +38,12 @@ type Info struct {
 	Outputs       int    // channels it plays; 0 is no loudspeaker
 	DefaultInput  bool
 	DefaultOutput bool
+
+	inputLatency  time.Duration // least that the card promises
+	outputLatency time.Duration
 }
+
+var errClosed = errors.New("PortAudio is closed")
 
 // System is the initialised PortAudio library.
 type System struct {
@@ -51,7 +56,7 @@ type System struct {
 // log at debug level.
 func Init(log *slog.Logger) (*System, error) {
 	var err error
-	quietly(log, func() { err = pa.Initialize() })
+	quietly(log, func() { err = initialize() })
 	if err != nil {
 		return nil, fmt.Errorf("start PortAudio: %w", err)
 	}
@@ -66,39 +71,17 @@ func (s *System) Close() error {
 		return nil
 	}
 	s.closed = true
-	return pa.Terminate()
+	return terminate()
 }
 
 // Devices lists what there was when the library was started.
 func (s *System) Devices() ([]Info, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all, err := s.all()
-	if err != nil {
-		return nil, err
-	}
-	in, _ := pa.DefaultInputDevice() // no default: none is marked
-	out, _ := pa.DefaultOutputDevice()
-	list := make([]Info, len(all))
-	for i, d := range all {
-		list[i] = Info{
-			Index: d.Index, Name: d.Name, API: d.HostApi.Name,
-			Inputs: d.MaxInputChannels, Outputs: d.MaxOutputChannels,
-			DefaultInput: in != nil && in.Index == d.Index, DefaultOutput: out != nil && out.Index == d.Index,
-		}
-	}
-	return list, nil
-}
-
-func (s *System) all() ([]*pa.DeviceInfo, error) {
 	if s.closed {
-		return nil, errors.New("PortAudio is closed")
+		return nil, errClosed
 	}
-	all, err := pa.Devices()
-	if err != nil {
-		return nil, fmt.Errorf("list sound devices: %w", err)
-	}
-	return all, nil
+	return devices()
 }
 
 // Device returns the device that spec names: "" for the machine's default
@@ -106,9 +89,7 @@ func (s *System) all() ([]*pa.DeviceInfo, error) {
 // (or an unambiguous part of it) of Devices, or empty for the default. It wraps
 // audio.ErrNoDevice, with what to do, when there is none.
 func (s *System) Device(spec string) (*Device, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all, err := s.all()
+	all, err := s.Devices()
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +98,10 @@ func (s *System) Device(spec string) (*Device, error) {
 	if spec != "" {
 		d.name += ":" + spec
 	}
-	if d.in, err = choose(all, in, microphone); err != nil {
+	if d.in, err = choose(all, in, microphone()); err != nil {
 		return nil, err
 	}
-	if d.out, err = choose(all, out, loudspeaker); err != nil {
+	if d.out, err = choose(all, out, loudspeaker()); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -146,45 +127,41 @@ func splitSpec(spec string) (in, out string) {
 // side is one of the two halves of a sound device.
 type side struct {
 	what     string
-	channels func(*pa.DeviceInfo) int
-	standard func() (*pa.DeviceInfo, error)
+	channels func(Info) int
+	standard func(Info) bool
 }
 
-var (
-	microphone  = side{"microphone", func(d *pa.DeviceInfo) int { return d.MaxInputChannels }, pa.DefaultInputDevice}
-	loudspeaker = side{"loudspeaker", func(d *pa.DeviceInfo) int { return d.MaxOutputChannels }, pa.DefaultOutputDevice}
-)
+func microphone() side {
+	return side{"microphone", func(d Info) int { return d.Inputs }, func(d Info) bool { return d.DefaultInput }}
+}
+
+func loudspeaker() side {
+	return side{"loudspeaker", func(d Info) int { return d.Outputs }, func(d Info) bool { return d.DefaultOutput }}
+}
 
 const insteadHint = `connect one and start again, or choose another with --audio portaudio:IN,OUT ("peerd audio devices" lists them), ` +
 	"or do without: --audio null"
 
 // choose finds the device that want means for one side.
-func choose(all []*pa.DeviceInfo, want string, s side) (*pa.DeviceInfo, error) {
-	if want == "" {
-		d, err := s.standard()
-		if err != nil || d == nil {
-			return nil, fmt.Errorf("%w: this machine has no %s; %s", audio.ErrNoDevice, s.what, insteadHint)
-		}
-		return d, nil
-	}
-	var found []*pa.DeviceInfo
+func choose(all []Info, want string, s side) (Info, error) {
+	var found []Info
 	for _, d := range all {
-		if s.channels(d) == 0 {
-			continue
-		}
-		if d.Name == want || strconv.Itoa(d.Index) == want {
+		switch {
+		case s.channels(d) == 0:
+		case want == "" && s.standard(d), want != "" && (d.Name == want || strconv.Itoa(d.Index) == want):
 			return d, nil
-		}
-		if strings.Contains(strings.ToLower(d.Name), strings.ToLower(want)) {
+		case want != "" && strings.Contains(strings.ToLower(d.Name), strings.ToLower(want)):
 			found = append(found, d)
 		}
 	}
-	switch len(found) {
-	case 1:
+	switch {
+	case len(found) == 1:
 		return found[0], nil
-	case 0:
-		return nil, fmt.Errorf("%w: no %s is called %q; %s", audio.ErrNoDevice, s.what, want, insteadHint)
+	case len(found) > 1:
+		return Info{}, fmt.Errorf("%w: %d are called %q as %s, the first %q; give more of the name",
+			audio.ErrNoDevice, len(found), want, s.what, found[0].Name)
+	case want == "":
+		return Info{}, fmt.Errorf("%w: this machine has no %s; %s", audio.ErrNoDevice, s.what, insteadHint)
 	}
-	return nil, fmt.Errorf("%w: %d are called %q as %s, the first %q; give more of the name",
-		audio.ErrNoDevice, len(found), want, s.what, found[0].Name)
+	return Info{}, fmt.Errorf("%w: no %s is called %q; %s", audio.ErrNoDevice, s.what, want, insteadHint)
 }
