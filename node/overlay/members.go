@@ -1,0 +1,193 @@
+package overlay
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// aliveFor is how long a server we are not connected to counts as known alive.
+const aliveFor = 2 * time.Minute
+
+// members are the connected hosts that speak peerd, and servers heard of lately.
+type members struct {
+	mu    sync.Mutex
+	conns map[peer.ID]bool      // connected members; true for servers
+	seen  map[peer.ID]time.Time // servers: when they were last proven alive
+}
+
+func newMembers() *members {
+	return &members{conns: make(map[peer.ID]bool), seen: make(map[peer.ID]time.Time)}
+}
+
+// set notes a connected member and reports whether that is news.
+func (m *members) set(p peer.ID, server bool, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was, known := m.conns[p]
+	m.conns[p] = server
+	if server {
+		m.seen[p] = now
+	}
+	return !known || was != server
+}
+
+// gone notes a disconnection and reports whether it was a member's.
+func (m *members) gone(p peer.ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, known := m.conns[p]
+	delete(m.conns, p)
+	return known
+}
+
+// dead notes that a server did not answer a dial.
+func (m *members) dead(p peer.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, connected := m.conns[p]; !connected {
+		delete(m.seen, p)
+	}
+}
+
+func (m *members) list(servers bool) []peer.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var ids []peer.ID
+	for p, server := range m.conns {
+		if server || !servers {
+			ids = append(ids, p)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// alive counts servers connected, or proven alive lately and not refuted since.
+func (m *members) alive(now time.Time) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for p, at := range m.seen {
+		if _, connected := m.conns[p]; connected || now.Sub(at) < aliveFor {
+			n++
+			continue
+		}
+		delete(m.seen, p)
+	}
+	return n
+}
+
+// Members returns the connected hosts that speak peerd, servers and clients.
+func (o *Overlay) Members() []peer.ID { return o.members.list(false) }
+
+// Servers returns the connected servers.
+func (o *Overlay) Servers() []peer.ID { return o.members.list(true) }
+
+// Alive counts the servers known to be alive, connected or not.
+func (o *Overlay) Alive() int { return o.members.alive(o.now()) }
+
+// watchMembers follows identification and disconnection of hosts.
+func (o *Overlay) watchMembers() error {
+	sub, err := o.host.EventBus().Subscribe([]any{
+		new(event.EvtPeerIdentificationCompleted), new(event.EvtPeerProtocolsUpdated),
+		new(event.EvtPeerConnectednessChanged), new(event.EvtLocalAddressesUpdated),
+	}, eventbus.BufSize(1024))
+	if err != nil {
+		return err
+	}
+	o.wg.Go(func() {
+		defer sub.Close()
+		for {
+			select {
+			case e := <-sub.Out():
+				o.onEvent(e)
+			case <-o.ctx.Done():
+				return
+			}
+		}
+	})
+	return nil
+}
+
+func (o *Overlay) onEvent(e any) {
+	switch e := e.(type) {
+	case event.EvtPeerIdentificationCompleted:
+		o.identified(e.Peer)
+		o.reach.observe(e.Conn, e.ObservedAddr)
+	case event.EvtPeerProtocolsUpdated:
+		o.identified(e.Peer)
+	case event.EvtPeerConnectednessChanged:
+		if e.Connectedness == network.NotConnected && o.members.gone(e.Peer) {
+			o.reach.lost(e.Peer)
+			o.poke()
+			o.changed()
+		}
+	case event.EvtLocalAddressesUpdated:
+		o.reach.news()
+		o.changed()
+	}
+}
+
+// identified sorts a connected host: a member when it speaks a protocol of ours,
+// a server when it serves the DHT. A new server goes straight into the routing
+// table: it has just answered.
+func (o *Overlay) identified(p peer.ID) {
+	if !o.connected(p) {
+		return
+	}
+	protos, err := o.host.Peerstore().SupportsProtocols(p, dhtProtocol, MemberProtocol)
+	if err != nil || len(protos) == 0 {
+		return
+	}
+	server := slices.Contains(protos, dhtProtocol)
+	if server {
+		_, _ = o.dht.RoutingTable().TryAddPeer(p, true, true)
+		o.cache.seen(p, o.dialable(p), o.now(), o.host.Peerstore().LatencyEWMA(p))
+	}
+	if o.members.set(p, server, o.now()) {
+		if server {
+			o.reach.news()
+		}
+		o.poke()
+		o.changed()
+	}
+}
+
+func (o *Overlay) connected(p peer.ID) bool {
+	c := o.host.Network().Connectedness(p)
+	return c == network.Connected || c == network.Limited
+}
+
+// dialable returns the addresses under which a connected host can be dialled
+// again: the one we dialled, and those it listens on.
+func (o *Overlay) dialable(p peer.ID) []ma.Multiaddr {
+	var addrs []ma.Multiaddr
+	for _, c := range o.host.Network().ConnsToPeer(p) {
+		if c.Stat().Direction == network.DirOutbound && !IsCircuit(c.RemoteMultiaddr()) {
+			addrs = append(addrs, c.RemoteMultiaddr())
+		}
+	}
+	for _, a := range o.host.Peerstore().Addrs(p) {
+		if len(addrs) < maxCachedAddrs && !IsCircuit(a) && !ma.Contains(addrs, a) {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}
+
+// IsCircuit says whether an address leads through a circuit relay.
+func IsCircuit(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_CIRCUIT)
+	return err == nil
+}
+
+// MemberProtocol is spoken by every member, so that members know each other.
+const MemberProtocol protocol.ID = "/peerd/presence/1"

@@ -1,0 +1,201 @@
+// Package overlay keeps a host in the overlay: it listens, joins, serves its part
+// of the DHT when it is a server, finds and stores signed values, proves by
+// others' dial-back how it can be reached, and reserves a place on a circuit
+// relay when it cannot be reached directly. It knows hosts and values, no people.
+package overlay
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	dht "github.com/libp2p/go-libp2p-kad-dht"
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p-kad-dht/records"
+	record "github.com/libp2p/go-libp2p-record"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+)
+
+// Config is what an overlay member needs. Key, Dir, Validators and Log are required.
+type Config struct {
+	Key crypto.PrivKey
+	// Dir holds the datastore (dht/) and the peer cache (peers.json).
+	Dir string
+	// Listen are multiaddrs; empty is the default port with a free one as second choice.
+	Listen []string
+	// Bootstrap are servers asked after the known peers.
+	Bootstrap []peer.AddrInfo
+	// Server serves the DHT, circuits and dial-back from the start. May may become
+	// a server later, by Promote.
+	Server bool
+	// MayServe lets a client be promoted later.
+	MayServe bool
+	MDNS     bool
+	// Memory keeps the DHT's values in memory instead of Dir/dht.
+	Memory bool
+	// Validators check values by the namespace of their key.
+	Validators record.NamespacedValidator
+	// Handlers are served from before the host listens; MemberProtocol must be among them.
+	Handlers map[protocol.ID]network.StreamHandler
+	Log      *slog.Logger
+	Now      func() time.Time
+	// Changed is called, never concurrently with itself, when a fact may have
+	// changed; it must not block.
+	Changed func()
+}
+
+// Overlay is a running member. All methods are safe for concurrent use.
+type Overlay struct {
+	cfg  Config
+	log  *slog.Logger
+	now  func() time.Time
+	host host.Host
+
+	store  ds.Batching
+	dht    *dht.IpfsDHT
+	local  *records.ValueStore
+	msgs   *pb.ProtocolMessenger
+	server atomic.Bool
+
+	cache    *cache
+	members  *members
+	lan      lanPeers
+	join     joinState
+	reach    *reach
+	dialback *dialback
+	mdns     io.Closer
+
+	serveMu  sync.Mutex // guards becoming a server, and circuits
+	circuits *relay.Relay
+
+	wake   chan struct{} // the join loop should look again
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	once   sync.Once
+}
+
+// Open starts a member: when it returns, the host listens; joining goes on in the
+// background.
+func Open(cfg Config) (*Overlay, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	o := &Overlay{
+		cfg: cfg, log: cfg.Log, now: cfg.Now, ctx: ctx, cancel: cancel,
+		wake: make(chan struct{}, 1), members: newMembers(),
+	}
+	if err := o.open(); err != nil {
+		o.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *Overlay) open() (err error) {
+	if o.cache, err = loadCache(o.cfg.Dir, o.log); err != nil {
+		return err
+	}
+	o.reach = newReach(o)
+	if o.host, err = newHost(o.cfg, o.reach.advertise); err != nil {
+		return err
+	}
+	if err := o.openDHT(); err != nil {
+		return fmt.Errorf("start the DHT: %w", err)
+	}
+	o.dialback = newDialback(o)
+	if err := o.watchMembers(); err != nil {
+		return err
+	}
+	for id, handler := range o.cfg.Handlers {
+		o.host.SetStreamHandler(id, handler)
+	}
+	if o.cfg.Server {
+		if err := o.serve(); err != nil {
+			return err
+		}
+	}
+	if err := listen(o.host, o.cfg.Listen); err != nil {
+		return err
+	}
+	if o.cfg.MDNS {
+		o.mdns = startMDNS(o)
+	}
+	o.wg.Go(o.joinLoop)
+	o.wg.Go(o.refreshLoop)
+	o.wg.Go(o.reach.loop)
+	return nil
+}
+
+// Close leaves the overlay, saves the peer cache and waits for everything it
+// started. It may be called twice.
+func (o *Overlay) Close() error {
+	var err error
+	o.once.Do(func() {
+		o.cancel()
+		if o.mdns != nil {
+			_ = o.mdns.Close()
+		}
+		o.wg.Wait()
+		if o.cache != nil {
+			err = o.cache.save(o.now())
+		}
+		o.stopServing()
+		if o.dialback != nil {
+			o.dialback.close()
+		}
+		if o.dht != nil {
+			_ = o.dht.Close()
+		}
+		if o.host != nil {
+			_ = o.host.Close()
+		}
+		if o.store != nil {
+			_ = o.store.Close()
+		}
+	})
+	return err
+}
+
+// Host returns the libp2p host; its owner is the overlay.
+func (o *Overlay) Host() host.Host { return o.host }
+
+// Serving says whether this member is a server now.
+func (o *Overlay) Serving() bool { return o.server.Load() }
+
+func (o *Overlay) changed() {
+	if o.cfg.Changed != nil {
+		o.cfg.Changed()
+	}
+}
+
+// poke makes the join loop look again.
+func (o *Overlay) poke() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sleep waits d or until the overlay closes; it reports whether it is still open.
+func (o *Overlay) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-o.ctx.Done():
+		return false
+	}
+}
+
+func unit() float64 { return rand.Float64() }

@@ -1,0 +1,291 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/peerd/peerd/node/storm"
+)
+
+// Reachability is what others have proven about this host.
+type Reachability string
+
+// What a dial-back can prove.
+const (
+	ReachUnknown Reachability = "unknown"
+	ReachDirect  Reachability = "direct"
+	ReachRelay   Reachability = "relay"
+)
+
+const (
+	// proveAgainEvery is the mean period of asking for a new proof.
+	proveAgainEvery = 10 * time.Minute
+	proofLimit      = 8 * time.Second
+)
+
+// reach finds out, with the help of other members, how this host can be reached.
+type reach struct {
+	o     *Overlay
+	again chan struct{}
+
+	mu       sync.Mutex
+	state    Reachability
+	why      string // why the state is unknown
+	natted   bool   // others see us at an address that no interface has
+	proven   []ma.Multiaddr
+	circuits []ma.Multiaddr
+	relay    peer.ID // whose reservation we hold; empty when none
+	expires  time.Time
+	stale    bool // what was proven may no longer hold
+	lastIfs  []ma.Multiaddr
+}
+
+func newReach(o *Overlay) *reach {
+	return &reach{o: o, again: make(chan struct{}, 1), state: ReachUnknown, why: "no server has been asked yet"}
+}
+
+// Reach returns what is proven, and when nothing is, why.
+func (o *Overlay) Reach() (Reachability, string) {
+	o.reach.mu.Lock()
+	defer o.reach.mu.Unlock()
+	return o.reach.state, o.reach.why
+}
+
+// Witnesses counts the connected servers that can dial us back.
+func (o *Overlay) Witnesses() int { return len(o.supporting(ReachProtocol)) }
+
+func (r *reach) addresses() (proven, circuits []ma.Multiaddr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.proven), slices.Clone(r.circuits)
+}
+
+// advertise completes the addresses that identify tells: those that a router in
+// front of us forwards are known from the proof only.
+func (r *reach) advertise(addrs []ma.Multiaddr) []ma.Multiaddr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := slices.Clone(withoutLocal(addrs))
+	for _, a := range r.proven {
+		if !ma.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// observe notes under which address a host at the other end of c sees us.
+func (r *reach) observe(c network.Conn, seen ma.Multiaddr) {
+	if seen == nil || IsCircuit(c.RemoteMultiaddr()) || local(seen) {
+		return
+	}
+	natted := !r.o.owns(seen)
+	r.mu.Lock()
+	r.natted = natted
+	r.mu.Unlock()
+}
+
+// news wakes the loop: a server came, or our addresses changed.
+func (r *reach) news() {
+	now := r.o.interfaceAddrs()
+	r.mu.Lock()
+	if !sameAddrs(now, r.lastIfs) {
+		r.lastIfs, r.stale = now, true
+	}
+	r.mu.Unlock()
+	r.wake()
+}
+
+func (r *reach) wake() {
+	select {
+	case r.again <- struct{}{}:
+	default:
+	}
+}
+
+func sameAddrs(a, b []ma.Multiaddr) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	return !slices.ContainsFunc(a, func(x ma.Multiaddr) bool { return !ma.Contains(b, x) })
+}
+
+// lost notes that the connection to p ended: a reservation there is void.
+func (r *reach) lost(p peer.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p == "" || p != r.relay {
+		return
+	}
+	r.relay, r.circuits, r.stale = "", nil, true
+	if r.state == ReachRelay {
+		r.state, r.why = ReachUnknown, "the connection to the relay was lost"
+	}
+	r.wake()
+}
+
+// loop proves, and proves again when the proof has aged or may no longer hold.
+func (r *reach) loop() {
+	retry := storm.Retry{Policy: storm.DefaultPolicy()}
+	for r.o.ctx.Err() == nil {
+		if witnesses := r.o.supporting(ReachProtocol); len(witnesses) > 0 {
+			r.prove(witnesses)
+		}
+		state, _ := r.o.Reach()
+		wait := time.Hour
+		if state != ReachUnknown {
+			retry = retry.Up(r.o.now())
+			wait = r.untilNextProof()
+		} else if r.o.Witnesses() > 0 {
+			retry, wait = retry.Fail(r.o.now(), unit())
+		}
+		r.waitFor(wait)
+	}
+}
+
+func (r *reach) untilNextProof() time.Duration {
+	wait := storm.Spread(proveAgainEvery, unit())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.relay != "" {
+		wait = min(wait, r.expires.Sub(r.o.now())/2)
+	}
+	return max(wait, time.Second)
+}
+
+// waitFor returns after d, or when what was proven may no longer hold, or when
+// nothing was proven and a new witness came.
+func (r *reach) waitFor(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for asked := r.o.Witnesses(); ; {
+		select {
+		case <-t.C:
+			return
+		case <-r.o.ctx.Done():
+			return
+		case <-r.again:
+			r.mu.Lock()
+			stale, unknown := r.stale, r.state == ReachUnknown
+			r.mu.Unlock()
+			if (stale && r.o.Witnesses() > 0) || (unknown && r.o.Witnesses() > asked) {
+				return
+			}
+		}
+	}
+}
+
+// proof is the outcome of one round.
+type proof struct {
+	direct   []ma.Multiaddr
+	circuits []ma.Multiaddr
+	relay    peer.ID
+	expires  time.Time
+	err      error
+}
+
+// prove asks one witness after the other until something is proven. Behind a
+// router the reservation is made while the direct proof is still under way.
+func (r *reach) prove(witnesses []peer.ID) {
+	ctx, cancel := context.WithTimeout(r.o.ctx, proofLimit)
+	defer cancel()
+	r.mu.Lock()
+	natted := r.natted
+	r.stale, r.lastIfs = false, r.o.interfaceAddrs()
+	r.mu.Unlock()
+
+	var p proof
+	direct := make(chan []ma.Multiaddr, 1)
+	r.o.wg.Go(func() { direct <- r.askDirect(ctx, witnesses) })
+	if natted {
+		p.byRelay(ctx, r, witnesses)
+		if p.relay != "" {
+			r.settle(p, natted)
+		}
+	}
+	p.direct = <-direct
+	if len(p.direct) == 0 && p.relay == "" && !natted {
+		p.byRelay(ctx, r, witnesses)
+	}
+	r.settle(p, natted)
+}
+
+// askDirect returns the addresses that the first witness able to tell has reached.
+func (r *reach) askDirect(ctx context.Context, witnesses []peer.ID) []ma.Multiaddr {
+	claims := withoutLocal(r.o.interfaceAddrs())
+	for _, w := range witnesses[:min(2, len(witnesses))] {
+		ok, err := r.o.askReach(ctx, w, claims)
+		if len(ok) > 0 || err == nil {
+			return ok
+		}
+		r.o.log.Debug("no dial-back", "witness", w, "err", err)
+	}
+	return nil
+}
+
+// byRelay reserves a place on a relay and has a witness, another than the relay
+// where there is one, prove that it carries.
+func (p *proof) byRelay(ctx context.Context, r *reach, witnesses []peer.ID) {
+	relay, expires, err := r.reserve(ctx)
+	if err != nil {
+		p.err = err
+		return
+	}
+	circuits := r.o.circuitsVia(relay)
+	slices.SortStableFunc(witnesses, func(a, b peer.ID) int { return btoi(a == relay) - btoi(b == relay) })
+	for _, w := range witnesses[:min(2, len(witnesses))] {
+		proven, err := r.o.askReach(ctx, w, circuits[:min(1, len(circuits))])
+		if len(proven) > 0 {
+			p.relay, p.expires, p.circuits = relay, expires, circuits
+			return
+		}
+		p.err = errors.Join(p.err, err)
+	}
+	if p.err == nil {
+		p.err = fmt.Errorf("a circuit through relay %s does not reach us", relay.ShortString())
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// settle makes a proof the present state. An address that only a router has is
+// published, but does not make us "direct": the router may let in none but hosts
+// we have talked to, and the witness is one.
+func (r *reach) settle(p proof, natted bool) {
+	r.mu.Lock()
+	r.proven, r.circuits, r.relay, r.expires = p.direct, p.circuits, p.relay, p.expires
+	r.why = ""
+	switch {
+	case len(p.direct) > 0 && (!natted || r.o.Serving()):
+		r.state = ReachDirect
+	case p.relay != "":
+		r.state = ReachRelay
+	default:
+		r.state, r.why = ReachUnknown, "not reachable directly"
+		if p.err != nil {
+			r.why += ", and no relay: " + p.err.Error()
+		}
+	}
+	promote := r.state == ReachDirect && !natted && r.o.cfg.MayServe && slices.ContainsFunc(p.direct, manet.IsPublicAddr)
+	r.mu.Unlock()
+	if promote {
+		if err := r.o.Promote(); err != nil {
+			r.o.log.Warn("cannot become a server", "err", err)
+		}
+	}
+	r.o.changed()
+}
