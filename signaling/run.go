@@ -140,25 +140,30 @@ func (c *Call) receiveReveal(m Message) error {
 	return nil
 }
 
-// write sends the queued frames. A peer that does not take one in time, or a
-// broken stream, costs the stream: Reset wakes the reader, which says so. At
-// the end it closes the stream and sees to it that the reader leaves too.
+// write sends the queued frames, and at the end closes the stream. After a
+// failed write the rest is dropped, but the reader gets the time of TimerEnding
+// before the stream is reset: a peer that has left may have said why, and that
+// is still on its way. The same bound makes the reader leave at the end.
 func (c *Call) write() {
 	broken := false
 	for frame := range c.out {
-		if !broken {
-			broken = c.guarded(func() error { _, err := c.stream.Write(frame); return err }) != nil
-		}
 		if broken {
-			_ = c.stream.Reset()
+			continue
+		}
+		if c.guarded(func() error { _, err := c.stream.Write(frame); return err }) != nil {
+			broken = true
+			defer c.resetLater().Stop()
 		}
 	}
 	if !broken {
 		_ = c.guarded(c.stream.Close)
 	}
-	leave := time.AfterFunc(c.timers.Ending, func() { _ = c.stream.Reset() })
+	defer c.resetLater().Stop()
 	<-c.readDone
-	leave.Stop()
+}
+
+func (c *Call) resetLater() *time.Timer {
+	return time.AfterFunc(c.timers.Ending, func() { _ = c.stream.Reset() })
 }
 
 // guarded bounds an operation on the stream by resetting the stream under it.

@@ -280,7 +280,7 @@ func livePeer(s State, in Input) (State, []Action) {
 	case in.Kind == OnRemoteCandidate:
 		return s, []Action{emit(EmitCandidate)}
 	case in.Kind == OnAuthentic && s.Role == Caller:
-		return s, []Action{send(TypeReveal), emit(EmitSAS)}
+		return s, append(s.unlessDown(send(TypeReveal)), emit(EmitSAS))
 	case in.Kind == OnAuthentic:
 		return s, []Action{emit(EmitSAS)}
 	}
