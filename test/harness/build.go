@@ -1,0 +1,47 @@
+// Package harness drives the built program for tests: it starts daemons as
+// processes of their own, runs the command line against them, follows their
+// event streams, and compares what one end's loudspeaker played with what the
+// other end's microphone heard. It imports nothing of the program itself: what
+// it knows of it is what any user can know.
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// bin is the program under test, built once by Main.
+var bin string
+
+// Main builds the program, with the race detector if the tests have it, runs
+// the tests and ends what they share. It is called from TestMain.
+func Main(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "peerd-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	bin = filepath.Join(dir, "peerd")
+	if err := build(bin); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer endShared()
+	return m.Run()
+}
+
+func build(to string) error {
+	args := []string{"build", "-o", to}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "github.com/peerd/peerd/cmd/peerd")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the program under test: %w\n%s", err, out)
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package harness
+
+import (
+	"testing"
+	"time"
+
+	"github.com/peerd/peerd/audio"
+	"github.com/peerd/peerd/audio/analysis"
+	"github.com/peerd/peerd/audio/wavfile"
+)
+
+// alike is the median correlation from which on heard is held to be spoken.
+// Opus in its voice mode changes the waveform a little; tests on a machine
+// that is busy with other tests lose a frame now and then.
+const alike = 0.8
+
+// Recording is what a loudspeaker played since the call was accepted.
+type Recording struct {
+	Sound []int16
+	Start time.Time // of sample 0
+}
+
+// Heard stops the daemon and returns what its loudspeaker played.
+func (d *Daemon) Heard(t testing.TB) Recording {
+	t.Helper()
+	d.Stop(t)
+	pcm, err := wavfile.Load(d.out(), 600*audio.SampleRate)
+	if err != nil {
+		t.Fatalf("what %s heard: %v", d.opt.Name, err)
+	}
+	start, err := wavfile.ReadStart(d.out())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Recording{pcm, time.Unix(0, start.StartUnixNS)}
+}
+
+// Between returns what was played from one moment to another.
+func (r Recording) Between(from, to time.Time) []int16 {
+	sample := func(at time.Time) int {
+		return min(max(0, int(at.Sub(r.Start)*audio.SampleRate/time.Second)), len(r.Sound))
+	}
+	return r.Sound[sample(from):max(sample(from), sample(to))]
+}
+
+// Is checks that the recording is the given speech, as far as it lasts.
+func (r Recording) Is(t testing.TB, spoken []int16) {
+	t.Helper()
+	tailRoom := audio.SampleRate // delay, and what was on the way when the call ended
+	if len(r.Sound) < 2*tailRoom {
+		t.Errorf("heard %d samples, too few to judge", len(r.Sound))
+		return
+	}
+	got := analysis.Correlate(spoken[:min(len(spoken), len(r.Sound)-tailRoom)], r.Sound, analysis.DefaultSearch())
+	if got.Correlation < alike {
+		t.Errorf("heard is like spoken by %.3f, want %.2f (%d of %d windows recognised)",
+			got.Correlation, alike, got.Recognised, len(got.Matches))
+	}
+}
+
+// Silent checks that nothing was played from one moment to another.
+func (r Recording) Silent(t testing.TB, what string, from, to time.Time) {
+	t.Helper()
+	pcm := r.Between(from, to)
+	if len(pcm) == 0 {
+		t.Errorf("%s: nothing was recorded then", what)
+	} else if level := analysis.RMS(pcm); level > quiet {
+		t.Errorf("%s: sound of level %.0f is heard", what, level)
+	}
+}
+
+// Audible checks that something was played from one moment to another.
+func (r Recording) Audible(t testing.TB, what string, from, to time.Time) {
+	t.Helper()
+	pcm := r.Between(from, to)
+	if len(pcm) == 0 {
+		t.Errorf("%s: nothing was recorded then", what)
+	} else if level := analysis.RMS(pcm); level < 10*quiet {
+		t.Errorf("%s: the level is %.0f", what, level)
+	}
+}
+
+// quiet is the level, RMS of 16-bit samples, below which nobody hears a thing.
+const quiet = 30.0
