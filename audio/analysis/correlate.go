@@ -7,8 +7,6 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/dsp/fourier"
-
 	"github.com/peerd/peerd/audio"
 )
 
@@ -87,12 +85,11 @@ func Delay(spoken, heard []int16) (lag int, ok bool) {
 
 // matcher finds one window at a time, by the cross-correlation theorem.
 type matcher struct {
-	s             Search
-	reach         int // samples of heard that a window is compared with
-	fft           *fourier.FFT
-	window, sound []float64
-	ofWindow      []complex128 // spectra
-	ofSound       []complex128
+	s     Search
+	reach int // samples of heard that a window is compared with
+	fft   *fft
+	both  []complex128 // the window as real part, the sound as imaginary part
+	lags  []float64
 }
 
 func newMatcher(s Search) *matcher {
@@ -101,17 +98,25 @@ func newMatcher(s Search) *matcher {
 	for n < m.reach { // lags up to reach-Window do not wrap around
 		n *= 2
 	}
-	m.fft = fourier.NewFFT(n)
-	m.window, m.sound = make([]float64, n), make([]float64, n)
-	m.ofWindow, m.ofSound = make([]complex128, n/2+1), make([]complex128, n/2+1)
+	m.fft, m.both, m.lags = newFFT(n), make([]complex128, n), make([]float64, s.Max-s.Min+1)
 	return m
 }
 
 // match finds the window of spoken that begins at at.
 func (m *matcher) match(spoken, heard []int16, at int) Match {
-	load(m.window, spoken, at, Window)
-	load(m.sound, heard, at+m.s.Min, m.reach)
-	own, under := energy(m.window[:Window]), energy(m.sound[:Window])
+	clear(m.both)
+	var own, under float64
+	for i := range m.reach {
+		theirs := sample(heard, at+m.s.Min+i)
+		if i >= Window {
+			m.both[i] = complex(0, theirs)
+			continue
+		}
+		mine := sample(spoken, at+i)
+		m.both[i] = complex(mine, theirs)
+		own += mine * mine
+		under += theirs * theirs
+	}
 	best := Match{At: at}
 	for i, product := range m.products() {
 		if under >= Window { // else an RMS below 1: nothing to compare with
@@ -126,28 +131,25 @@ func (m *matcher) match(spoken, heard []int16, at int) Match {
 }
 
 // products returns the inner product of the window with the sound at each lag.
+// The spectra of both come out of one transform, as they are real: the even part
+// of its spectrum is the window's, the odd part i times the sound's.
 func (m *matcher) products() []float64 {
-	m.ofWindow = m.fft.Coefficients(m.ofWindow, m.window)
-	m.ofSound = m.fft.Coefficients(m.ofSound, m.sound)
-	for i, w := range m.ofWindow {
-		m.ofSound[i] *= complex(real(w), -imag(w))
+	n := len(m.both)
+	m.fft.transform(m.both)
+	product := make([]complex128, n)
+	for k, z := range m.both {
+		w := conj(m.both[(n-k)%n])
+		window, sound := (z+w)/2, (z-w)/2i
+		product[k] = window * conj(sound) // conjugate, so that transforming again inverts
 	}
-	m.sound = m.fft.Sequence(m.sound, m.ofSound)
-	lags := m.sound[:m.reach-Window+1]
-	for i := range lags {
-		lags[i] /= float64(m.fft.Len()) // Sequence does not normalise
+	m.fft.transform(product)
+	for i := range m.lags {
+		m.lags[i] = real(product[i]) / float64(n)
 	}
-	return lags
+	return m.lags
 }
 
-// load copies n samples from at on into the head of dst; there are zeros where
-// pcm has none, and behind.
-func load(dst []float64, pcm []int16, at, n int) {
-	clear(dst)
-	for i := range n {
-		dst[i] = sample(pcm, at+i)
-	}
-}
+func conj(z complex128) complex128 { return complex(real(z), -imag(z)) }
 
 // sample returns pcm[i], or 0 outside.
 func sample(pcm []int16, i int) float64 {
@@ -155,13 +157,6 @@ func sample(pcm []int16, i int) float64 {
 		return 0
 	}
 	return float64(pcm[i])
-}
-
-func energy(v []float64) (sum float64) {
-	for _, x := range v {
-		sum += x * x
-	}
-	return sum
 }
 
 // median returns the middle value, the lower of two, or 0 of none.
