@@ -40,7 +40,8 @@ func TestManyCalls(t *testing.T) {
 		{"bad peer: sends no offer", noOffer},
 		{"bad peer: closes before the offer", closesEarly},
 		{"bad peer: floods messages and candidates", floods},
-		{"bad peer: never reads", neverReads},
+		{"bad peer: stops reading", stopsReading},
+		{"bad peer: never reads, however much there is to say", neverReads},
 		{"bad peer: opens streams without end", opensStreams},
 		{"close: does not wait for a peer or a phone that is gone", closeIsBounded},
 	} {
@@ -398,6 +399,26 @@ func floods(t *testing.T, w *world) {
 		if count > 65 {
 			t.Errorf("a flood of %s gave %d events", m.Type, count)
 		}
+	}
+}
+
+// stopsReading is a peer that falls silent with a few messages on their way:
+// after 10 s the stream is given up, the call is not.
+func stopsReading(t *testing.T, w *world) {
+	_, in := w.rawCall(rawOffer())
+	must(t, in.Accept(answer))
+	in.PathUp()
+	next[signaling.Start](t, in)
+	for range 30 {
+		must(t, in.SendCandidate(make([]byte, signaling.MaxCandidate)))
+	}
+	silent(t, in, 10*time.Second-time.Millisecond)
+	if in.State().StreamDown {
+		t.Error("given up before 10 s")
+	}
+	silent(t, in, time.Hour)
+	if s := in.State(); !s.StreamDown || s.Name() != "active" {
+		t.Errorf("the call is %v", s)
 	}
 }
 

@@ -120,3 +120,16 @@ func TestSASDependsOnEveryPart(t *testing.T) {
 	moved.Certificate, moved.Binding = []byte("cab"), []byte("a")
 	check("bytes moved between parts", signaling.Authenticate("id", moved, callee))
 }
+
+// TestSASVector holds the string and the commitment to values computed by a
+// second program; they are printed in docs/protocol.md.
+func TestSASVector(t *testing.T) {
+	caller := signaling.Party{Certificate: []byte("ca"), Binding: []byte("ba"), Nonce: bytes.Repeat([]byte{7}, 32)}
+	callee := signaling.Party{Certificate: []byte("cb"), Binding: []byte("bb"), Nonce: bytes.Repeat([]byte{9}, 32)}
+	if got := fmt.Sprintf("%x", signaling.Commit(caller.Nonce)); got != "7afc49c3db5225958b5bed618d4ba92ee2d9dd2430f124a49e015d79a09f0700" {
+		t.Errorf("commitment %s", got)
+	}
+	if got := signaling.Authenticate("0123456789abcdef0123456789abcdef", caller, callee); got != (signaling.SAS{1322, 1562, 61, 2037}) {
+		t.Errorf("string %v", got)
+	}
+}

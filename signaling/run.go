@@ -130,8 +130,12 @@ func changes(known, fresh []byte) bool {
 
 // receiveReveal (callee) learns the caller's nonce, once, after its own was sent.
 func (c *Call) receiveReveal(m Message) error {
-	if _, known := c.exchange.sas(); known || c.role != Callee || !c.identity {
+	if c.role != Callee || !c.identity {
 		return fmt.Errorf("%w: reveal", ErrUnexpected)
+	}
+	if _, known := c.exchange.sas(); known {
+		c.log.Debug("reveal said twice")
+		return nil
 	}
 	if err := c.exchange.reveal(m.Nonce); err != nil {
 		return err

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// Window is how many bytes a writer may be ahead of its reader.
-const Window = 256 << 10
+// Window is how many bytes a writer may be ahead of its reader; the largest
+// call message fits.
+const Window = 64<<10 + 4
 
 var (
 	// ErrReset is what both ends see after Reset of either.
@@ -119,7 +120,7 @@ func (l *Link) tryRead(in *pipe, b []byte) (int, error, time.Duration, <-chan st
 	}
 	n := copy(b, head.data)
 	in.size -= n
-	if head.data = head.data[n:]; len(head.data) == 0 && len(in.chunks) > 0 {
+	if head.data = head.data[n:]; len(head.data) == 0 {
 		in.chunks = in.chunks[1:]
 	}
 	l.changeLocked()
@@ -139,7 +140,8 @@ func await(changed <-chan struct{}, wait time.Duration) {
 	}
 }
 
-// Write queues a copy of b; it waits while the reader is Window bytes behind.
+// Write queues a copy of b, of at most Window bytes; it waits while the reader
+// is that far behind.
 func (e *End) Write(b []byte) (int, error) {
 	l, out := e.link, &e.link.pipes[e.side]
 	for {
