@@ -57,8 +57,33 @@ type Engine struct {
 
 // socket is a UDP socket with the pion API whose sessions share it.
 type socket struct {
-	mux *ice.UniversalUDPMuxDefault
+	mux *udpMux
 	api *webrtc.API
+}
+
+// udpMux is pion's, but names only addresses that are of use to others: no
+// link-local ones, which mean nothing without their zone, and the loopback
+// only where there is nothing else.
+type udpMux struct{ *ice.UniversalUDPMuxDefault }
+
+// GetListenAddresses implements ice.UDPMux. It is asked anew for every
+// session, so addresses may come and go.
+func (m *udpMux) GetListenAddresses() []net.Addr {
+	var useful, loopback []net.Addr
+	for _, a := range m.UniversalUDPMuxDefault.GetListenAddresses() {
+		udp, ok := a.(*net.UDPAddr)
+		switch {
+		case !ok || udp.IP.IsLinkLocalUnicast():
+		case udp.IP.IsLoopback():
+			loopback = append(loopback, a)
+		default:
+			useful = append(useful, a)
+		}
+	}
+	if len(useful) == 0 {
+		return loopback
+	}
+	return useful
 }
 
 // NewEngine opens the socket. The caller closes the Engine.
@@ -115,9 +140,9 @@ func (e *Engine) listen(port int) (*socket, error) {
 		return nil, fmt.Errorf("opening media port %d: %w", port, err)
 	}
 	logs := pionLogs{e.log}
-	mux := ice.NewUniversalUDPMuxDefault(ice.UniversalUDPMuxParams{
+	mux := &udpMux{ice.NewUniversalUDPMuxDefault(ice.UniversalUDPMuxParams{
 		Logger: logs.NewLogger("mux"), UDPConn: conn, Net: e.net,
-	})
+	})}
 	engine := &webrtc.MediaEngine{}
 	if err := registerCodecs(engine); err != nil {
 		_ = mux.Close()

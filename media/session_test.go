@@ -2,6 +2,7 @@ package media_test
 
 import (
 	"math"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,3 +96,8 @@ func TestToneBothWays(t *testing.T) {
 		}
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// pass lets virtual time go by, inside synctest.
+func pass(d time.Duration) { <-time.After(d) }

@@ -39,6 +39,9 @@ func (b *Buffer) keepPace(at int, now time.Duration) {
 	b.mu.Lock()
 	target := b.delay.target
 	slack := b.slack(now, b.next-int64(len(b.pcm)))
+	if b.stats.Delay == 0 {
+		b.stats.Delay = slack
+	}
 	b.stats.Delay += (slack - b.stats.Delay) / 16
 	b.mu.Unlock()
 	b.pace.watch(now, slack)
