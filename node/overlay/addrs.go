@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"net/netip"
+	"slices"
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -98,4 +99,16 @@ func (o *Overlay) owns(a ma.Multiaddr) bool {
 func (o *Overlay) Addresses() []ma.Multiaddr {
 	proven, circuits := o.reach.addresses()
 	return useful(o.interfaceAddrs(), proven, circuits)
+}
+
+// ListenIPs are the addresses of this machine that others can reach it at:
+// loopback only when there is no other.
+func (o *Overlay) ListenIPs() []netip.Addr {
+	var ips []netip.Addr
+	for _, a := range withoutLocal(o.interfaceAddrs()) {
+		if ip, ok := ipOf(a); ok && !ip.IsLinkLocalUnicast() && !slices.Contains(ips, ip) {
+			ips = append(ips, ip)
+		}
+	}
+	return ips
 }

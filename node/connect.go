@@ -1,0 +1,258 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/peerd/peerd/node/identity"
+	"github.com/peerd/peerd/node/overlay"
+	"github.com/peerd/peerd/node/presence"
+)
+
+// connectLimit bounds one Connect, however long its context lives.
+const connectLimit = 20 * time.Second
+
+// Connect finds a device of the link's account and connects to it. It races the
+// last known addresses with the DHT; the first verified device wins. Errors wrap
+// ErrNotFound, ErrUnreachable or ErrRevoked.
+func (n *Node) Connect(ctx context.Context, link identity.Link) (Peer, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	r := &race{n: n, ctx: ctx, link: link, won: make(chan Peer, 1), tried: make(map[string]bool)}
+	book := n.book.devices(link.Account, n.now())
+	for _, d := range book {
+		if !d.revoked && n.isConnected(d.Cert.Device) {
+			p := Peer{Device: d.Cert.Device, Certificate: d.Cert}
+			n.met(p)
+			return p, nil
+		}
+	}
+	for _, d := range book {
+		r.device(d)
+	}
+	r.wg.Go(r.search)
+	idle := make(chan struct{})
+	go func() { r.wg.Wait(); close(idle) }()
+	select {
+	case p := <-r.won:
+		n.met(p)
+		return p, nil
+	case <-idle:
+	case <-ctx.Done():
+		<-idle
+	}
+	select {
+	case p := <-r.won: // at the last moment
+		n.met(p)
+		return p, nil
+	default:
+		return Peer{}, r.failure()
+	}
+}
+
+// race is one Connect under way.
+type race struct {
+	n    *Node
+	ctx  context.Context
+	link identity.Link
+	won  chan Peer // the first winner
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	tried   map[string]bool // device and addresses dialled
+	known   int             // devices seen, revoked or not
+	revoked int
+	last    error
+}
+
+func (r *race) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	base := ErrNotFound
+	switch {
+	case r.known > 0 && r.revoked == r.known:
+		base = ErrRevoked
+	case r.known > 0:
+		base = ErrUnreachable
+	}
+	if r.last == nil {
+		return base
+	}
+	return fmt.Errorf("%w: %w", base, r.last)
+}
+
+func (r *race) note(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == nil || !errors.Is(err, overlay.ErrNoValue) {
+		r.last = err
+	}
+}
+
+// device dials a device at its last known addresses.
+func (r *race) device(d known) {
+	r.mu.Lock()
+	r.known++
+	if d.revoked {
+		r.revoked++
+	}
+	r.mu.Unlock()
+	if !d.revoked {
+		r.dial(d.Cert, d.Addrs)
+	}
+}
+
+// dial tries a device once per list of addresses; the host's own book of
+// addresses helps.
+func (r *race) dial(cert identity.Certificate, addrs []string) {
+	if cert.Device == r.n.id.Device() {
+		return
+	}
+	key := cert.Device.String()
+	for _, a := range addrs {
+		key += " " + a
+	}
+	r.mu.Lock()
+	seen := r.tried[key]
+	r.tried[key] = true
+	r.mu.Unlock()
+	if seen {
+		return
+	}
+	r.wg.Go(func() {
+		err := overlay.Dial(r.ctx, r.n.over.Host(), peer.AddrInfo{ID: cert.Device, Addrs: parseAddrs(addrs)})
+		if err != nil {
+			r.note(err)
+			return
+		}
+		select {
+		case r.won <- Peer{Device: cert.Device, Certificate: cert}:
+		default:
+		}
+	})
+}
+
+func parseAddrs(texts []string) []ma.Multiaddr {
+	var addrs []ma.Multiaddr
+	for _, t := range texts {
+		if a, err := ma.NewMultiaddr(t); err == nil {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}
+
+// search asks the DHT: for any valid record first, and when that led nowhere for
+// the newest of several, as the first may be stale.
+func (r *race) search() {
+	for _, quorum := range []int{1, 4} {
+		if quorum > 1 && !r.waitDials() {
+			return
+		}
+		account, err := r.account(quorum)
+		if err != nil {
+			r.note(err)
+			continue
+		}
+		r.enlist(account)
+		var lookups sync.WaitGroup
+		for _, cert := range account.Devices {
+			if slices.Contains(account.Revoked, cert.Device) || cert.Device == r.n.id.Device() {
+				continue
+			}
+			lookups.Go(func() { r.locate(cert, quorum) })
+		}
+		lookups.Wait()
+	}
+}
+
+// enlist counts the devices of an account record.
+func (r *race) enlist(a presence.Account) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known, r.revoked = len(a.Devices), 0
+	for _, cert := range a.Devices {
+		if slices.Contains(a.Revoked, cert.Device) {
+			r.revoked++
+		}
+	}
+}
+
+// waitDials gives the dials of the first answer a moment; it reports whether a
+// second search is worth it.
+func (r *race) waitDials() bool {
+	t := time.NewTimer(2 * time.Second)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return len(r.won) == 0
+	case <-r.ctx.Done():
+		return false
+	}
+}
+
+// account looks the account record up.
+func (r *race) account(quorum int) (presence.Account, error) {
+	var a presence.Account
+	err := r.lookup(quorum, func(day int64) string { return presence.AccountKey(r.link.Account, day) },
+		func(value []byte) (err error) {
+			a, err = presence.OpenAccount(value, r.link, r.n.now())
+			return err
+		})
+	if err != nil {
+		return a, err
+	}
+	if err := r.n.book.learnAccount(r.link.Account, a); err != nil {
+		return a, err
+	}
+	return a, nil
+}
+
+// locate looks a device's presence record up and dials it.
+func (r *race) locate(cert identity.Certificate, quorum int) {
+	var p presence.Presence
+	err := r.lookup(quorum, func(day int64) string { return presence.PresenceKey(cert.Device, day) },
+		func(value []byte) (err error) {
+			p, err = presence.OpenPresence(value, r.link, cert.Device, r.n.now())
+			return err
+		})
+	if err == nil {
+		err = r.n.book.learnPresence(cert, p, time.Time{})
+	}
+	if err != nil {
+		r.note(err)
+		return
+	}
+	r.dial(cert, p.Addrs)
+}
+
+// lookup reads a record under today's key and, near midnight UTC, the neighbouring
+// day's: the writer's clock may differ.
+func (r *race) lookup(quorum int, key func(day int64) string, open func([]byte) error) error {
+	now := r.n.now()
+	days := []int64{presence.Day(now)}
+	for _, other := range []time.Time{now.Add(-presence.MaxSkew), now.Add(presence.MaxSkew)} {
+		if d := presence.Day(other); !slices.Contains(days, d) {
+			days = append(days, d)
+		}
+	}
+	var err error
+	for _, day := range days {
+		var value []byte
+		if value, err = r.n.over.Lookup(r.ctx, key(day), quorum); err != nil {
+			continue
+		}
+		if err = open(value); err == nil {
+			return nil
+		}
+		r.n.refuse(identity.DeviceID(key(day)), err)
+	}
+	return err
+}

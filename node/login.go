@@ -1,0 +1,190 @@
+package node
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/peerd/peerd/node/overlay"
+)
+
+// What can be missing to a login (Missing.What).
+const (
+	MissingNeighbours = "neighbours"
+	MissingPresence   = "presence record"
+	MissingAccount    = "account record"
+	MissingReach      = "reachability"
+)
+
+// facts are all that decides whether a node is logged in.
+type facts struct {
+	wasOnline bool
+	serving   bool
+	first     bool // told nobody to begin with, knows no other server
+	members   int  // connected members of the overlay
+	servers   int  // those of them that are servers
+	alive     int  // servers known to be alive, connected or not
+	joinWhy   string
+
+	presence   publication
+	account    publication
+	hasAccount bool // this device holds the account key and must publish the account record
+
+	reach     Reachability
+	witnesses int // connected servers that can dial us back
+	reachWhy  string
+}
+
+// publication is what became of the last publication of a record.
+type publication struct {
+	valid bool // published at all, and not expired
+	local bool // kept by this node, a server
+	acks  int
+	why   string
+}
+
+// verdict is the login state that follows from facts.
+type verdict struct {
+	online  bool
+	alone   bool
+	missing []Missing // Since not yet filled in
+}
+
+// judge is the login rule:
+//   - live neighbours: min(3, servers known to be alive), at least one; a server
+//     that begins an overlay needs none;
+//   - own records acknowledged by min(3, servers alive) nodes;
+//   - proven reachability, unless nobody can tell.
+//
+// To stay online one neighbour and one acknowledgement are enough: what more is
+// wanted is sought meanwhile.
+func judge(f facts) verdict {
+	want := max(1, min(overlay.Neighbours, f.alive))
+	if f.wasOnline {
+		want = 1
+	}
+	v := verdict{alone: f.serving && f.first && f.members == 0}
+	miss := func(what, why string) { v.missing = append(v.missing, Missing{What: what, Why: why}) }
+	begins := f.serving && f.first
+	if f.servers < want && !begins {
+		miss(MissingNeighbours, neighboursWhy(f, want))
+	}
+	if why := f.presence.lacks(want, begins); why != "" {
+		miss(MissingPresence, why)
+	}
+	if why := f.account.lacks(want, begins); f.hasAccount && why != "" {
+		miss(MissingAccount, why)
+	}
+	if f.reach == ReachUnknown && f.witnesses > 0 {
+		miss(MissingReach, f.reachWhy)
+	}
+	v.online = len(v.missing) == 0
+	return v
+}
+
+func neighboursWhy(f facts, want int) string {
+	if f.servers > 0 {
+		return fmt.Sprintf("connected to %d of %d servers", f.servers, want)
+	}
+	if f.joinWhy != "" {
+		return "no server answers: " + f.joinWhy
+	}
+	return "no server has answered yet"
+}
+
+// lacks says what a publication lacks, "" for nothing. A record that only this
+// node keeps is enough where there is no other server.
+func (p publication) lacks(want int, begins bool) string {
+	switch {
+	case p.valid && (p.acks >= want || (begins && p.local)):
+		return ""
+	case p.why != "":
+		return p.why
+	case p.valid:
+		return fmt.Sprintf("acknowledged by %d of %d nodes", p.acks, want)
+	}
+	return "not published yet"
+}
+
+// login is the present login state.
+type login struct {
+	mu       sync.Mutex
+	opened   time.Time
+	state    State
+	alone    bool
+	took     time.Duration // until online for the first time
+	everOn   bool
+	missing  []Missing
+	presence publication
+	account  publication
+	last     Status // as last announced
+}
+
+// evaluate judges the facts of now and announces a changed status.
+func (n *Node) evaluate() {
+	f := n.facts()
+	n.login.mu.Lock()
+	n.login.apply(f, judge(f), n.now())
+	state, since := n.login.state, n.login.took
+	was := n.login.last.State
+	n.login.mu.Unlock()
+
+	s := n.Status()
+	n.login.mu.Lock()
+	changed := !sameStatus(s, n.login.last)
+	n.login.last = s
+	n.login.mu.Unlock()
+	if !changed {
+		return
+	}
+	if state != was {
+		n.cfg.Log.Info("login state", "state", state, "took", since, "missing", s.Login.Missing)
+	}
+	n.hub.publish(Event{Status: &s})
+}
+
+// apply moves the login state; what was missing before keeps its time.
+func (l *login) apply(f facts, v verdict, now time.Time) {
+	for i := range v.missing {
+		v.missing[i].Since = now
+		if l.missing == nil {
+			v.missing[i].Since = l.opened
+		}
+		for _, old := range l.missing {
+			if old.What == v.missing[i].What {
+				v.missing[i].Since = old.Since
+			}
+		}
+	}
+	if l.missing = v.missing; l.missing == nil {
+		l.missing = []Missing{}
+	}
+	l.alone = v.alone
+	switch {
+	case v.online && !l.everOn:
+		l.state, l.everOn, l.took = Online, true, now.Sub(l.opened)
+	case v.online:
+		l.state = Online
+	case l.everOn:
+		l.state = Offline
+	default:
+		l.state = Starting
+	}
+	l.presence, l.account = f.presence, f.account
+}
+
+func (n *Node) facts() facts {
+	reach, why := n.over.Reach()
+	f := facts{
+		serving: n.over.Serving(), first: n.first(),
+		members: len(n.over.Members()), servers: len(n.over.Servers()), alive: n.over.Alive(),
+		joinWhy:    n.over.Joining().Why,
+		hasAccount: n.id.HasAccountKey(),
+		reach:      Reachability(reach), reachWhy: why, witnesses: n.over.Witnesses(),
+	}
+	f.presence, f.account = n.records.published(n.now())
+	n.login.mu.Lock()
+	f.wasOnline = n.login.state == Online
+	n.login.mu.Unlock()
+	return f
+}
