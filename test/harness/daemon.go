@@ -277,3 +277,6 @@ func endShared() {
 		os.RemoveAll(shared.server.Home)
 	}
 }
+
+// Name is the name it was started with.
+func (d *Daemon) Name() string { return d.opt.Name }

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -82,3 +83,43 @@ func (r Recording) Audible(t testing.TB, what string, from, to time.Time) {
 
 // quiet is the level, RMS of 16-bit samples, below which nobody hears a thing.
 const quiet = 30.0
+
+// AwaitPlayed waits until the loudspeaker has played for that long since the
+// call was accepted.
+func (d *Daemon) AwaitPlayed(t testing.TB, length time.Duration) {
+	t.Helper()
+	want := int64(length * audio.SampleRate / time.Second * 2) // bytes
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(patience)
+	for {
+		if f, err := os.Stat(d.out()); err == nil && f.Size() >= want {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-d.ended:
+			t.Fatalf("%s ended before it played %v", d.opt.Name, length)
+		case <-limit:
+			t.Fatalf("%s did not play %v within %v; calls: %+v", d.opt.Name, length, patience, d.Calls())
+		}
+	}
+}
+
+// Played is for how long the loudspeaker has played.
+func (d *Daemon) Played(t testing.TB) time.Duration {
+	t.Helper()
+	f, err := os.Stat(d.out())
+	if err != nil {
+		t.Fatalf("what %s plays: %v", d.opt.Name, err)
+	}
+	return time.Duration(f.Size()/2) * time.Second / audio.SampleRate
+}
+
+// NeverPlayed checks that no loudspeaker was opened.
+func (d *Daemon) NeverPlayed(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat(d.out()); err == nil {
+		t.Errorf("%s opened its loudspeaker", d.opt.Name)
+	}
+}
