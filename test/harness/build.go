@@ -10,11 +10,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
+// programs is where Main puts what it builds.
+var programs string
+
 // bin is the program under test, built once by Main.
 var bin string
+
+// plain is the program without the race detector, which a test of very many
+// daemons needs for want of memory; built at its first use.
+var plain = sync.OnceValues(func() (string, error) {
+	to := filepath.Join(programs, "peerd-plain")
+	return to, build(to, false)
+})
 
 // Main builds the program, with the race detector if the tests have it, runs
 // the tests and ends what they share. It is called from TestMain.
@@ -25,8 +36,8 @@ func Main(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	bin = filepath.Join(dir, "peerd")
-	if err := build(bin); err != nil {
+	programs, bin = dir, filepath.Join(dir, "peerd")
+	if err := build(bin, race); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -34,7 +45,7 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-func build(to string) error {
+func build(to string, race bool) error {
 	args := []string{"build", "-o", to}
 	if race {
 		args = append(args, "-race")

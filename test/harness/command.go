@@ -22,9 +22,9 @@ type Result struct {
 
 // command makes a command of this daemon's home, in its namespace.
 func (d *Daemon) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(bin, args...)
+	cmd := exec.Command(d.bin, args...)
 	if d.opt.Host != nil {
-		cmd = exec.Command("ip", append([]string{"netns", "exec", d.opt.Host.Namespace, bin}, args...)...)
+		cmd = exec.Command("ip", append([]string{"netns", "exec", d.opt.Host.Namespace, d.bin}, args...)...)
 	}
 	cmd.Env = append(os.Environ(), "PEERD_HOME="+d.Home)
 	return cmd

@@ -27,6 +27,7 @@ type Options struct {
 	Speak     []int16      // what its microphone hears; nil and not Record: no sound
 	Record    bool         // whether what its loudspeaker plays is kept
 	Answer    string       // "" is ask
+	Plain     bool         // without the race detector, for tests of very many daemons
 	Args      []string     // further ones
 }
 
@@ -36,6 +37,7 @@ type Daemon struct {
 	Spoken []int16
 	Link   string // contact link
 
+	bin    string
 	opt    Options
 	cmd    *exec.Cmd
 	log    *os.File
@@ -66,7 +68,12 @@ func start(opt Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{Home: home, Spoken: opt.Speak, opt: opt}
+	d := &Daemon{Home: home, Spoken: opt.Speak, bin: bin, opt: opt}
+	if opt.Plain {
+		if d.bin, err = plain(); err != nil {
+			return d, err
+		}
+	}
 	if opt.Speak != nil {
 		if err := wavfile.Save(d.in(), opt.Speak); err != nil {
 			return d, err

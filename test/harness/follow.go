@@ -172,3 +172,22 @@ func (d *Daemon) History() []Seen {
 	defer d.follow.mu.Unlock()
 	return append([]Seen(nil), d.follow.seen...)
 }
+
+// AwaitNoCall waits until all calls are over.
+func (d *Daemon) AwaitNoCall(t testing.TB) {
+	t.Helper()
+	limit := time.After(patience)
+	for {
+		changed := d.follow.change()
+		if _, live := d.follow.find(func(c Call) bool { return c.State != "ended" }); !live {
+			return
+		}
+		select {
+		case <-changed:
+		case <-d.ended:
+			return
+		case <-limit:
+			t.Fatalf("%s: a call does not end: %+v", d.opt.Name, d.Calls())
+		}
+	}
+}
