@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -22,6 +23,7 @@ type Client struct {
 	wait   time.Duration
 	http   *http.Client
 	ver    string
+	daemon atomic.Value // string: the daemon's version, once told
 }
 
 // ClientConfig is what a Client needs.
@@ -40,6 +42,13 @@ func NewClient(cfg ClientConfig) *Client {
 
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// DaemonVersion returns the program version that the daemon told in its last
+// answer; empty before the first.
+func (c *Client) DaemonVersion() string {
+	v, _ := c.daemon.Load().(string)
+	return v
+}
 
 // Status returns the state of the daemon.
 func (c *Client) Status(ctx context.Context) (Status, error) {
@@ -185,6 +194,7 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 	if err != nil {
 		return nil, unwrapURL(err)
 	}
+	c.daemon.Store(resp.Header.Get(HeaderVersion))
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()
 		return nil, readError(resp)

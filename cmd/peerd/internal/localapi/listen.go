@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // maxSocketPath is the longest path that fits into a unix socket address on
@@ -16,11 +17,12 @@ const maxSocketPath = 103
 // ErrSocketPath is returned by Open for a path that no socket can have.
 var ErrSocketPath = errors.New("path is too long for a unix socket")
 
-// ErrOpenDirectory is returned by Open when others can enter the socket's
-// directory.
-var ErrOpenDirectory = errors.New("directory of the socket is open to other users")
+// ErrOpenDirectory is returned by Open when others can write in the socket's
+// directory, and so put another socket in its place.
+var ErrOpenDirectory = errors.New("other users can write in the socket's directory")
 
-// listen makes the socket: mode 0600 in a directory of mode 0700.
+// listen makes the socket, mode 0600. Its directory is made with mode 0700; one
+// that exists must be writable by its owner alone.
 func listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("%s: %w (%d bytes, at most %d): choose a shorter home directory",
@@ -32,14 +34,13 @@ func listen(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
+	// Bound closed to others, not closed after: the mask is the process's, but
+	// all it can do elsewhere in this moment is to make a new file more private.
+	mask := syscall.Umask(0o177)
 	l, err := net.Listen("unix", path)
+	syscall.Umask(mask)
 	if err != nil {
 		return nil, fmt.Errorf("making the socket %s: %w", path, err)
-	}
-	// Until here the directory alone keeps others out.
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("closing the socket to others: %w", err)
 	}
 	return l, nil
 }
@@ -52,8 +53,8 @@ func privateDirectory(dir string) error {
 	if err != nil {
 		return fmt.Errorf("looking at the socket's directory: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s: %w: close it with chmod 700", dir, ErrOpenDirectory)
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s: %w: close it with chmod 700, or choose another --home", dir, ErrOpenDirectory)
 	}
 	return nil
 }

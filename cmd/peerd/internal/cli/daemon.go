@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/peerd/peerd/cmd/peerd/internal/config"
+	"github.com/peerd/peerd/cmd/peerd/internal/localapi"
+	"github.com/peerd/peerd/cmd/peerd/internal/phone"
+	"github.com/peerd/peerd/node"
+	"github.com/peerd/peerd/node/identity"
+)
+
+func (a *app) daemonCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "daemon",
+		Short: "Log in and take calls, until Ctrl-C",
+		Long: `Runs the telephone in the foreground: logs in, keeps in touch with contacts, takes
+and makes calls for the other commands. Ctrl-C or SIGTERM hangs up and logs out.
+An empty home gets an identity by itself.
+
+Every flag can also be set by a variable (--media-port is PEERD_MEDIA_PORT) or in
+the file that "peerd files" names (media-port = 5000); flag over variable over file.`,
+		Example: `  peerd daemon
+  peerd daemon --bootstrap /ip4/192.0.2.1/udp/27470/quic-v1/p2p/12D3KooW...
+  peerd daemon --home /tmp/echo --answer echo --audio null`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(a.settings(cmd.Flags()), config.ReadEnv(a.Environ))
+			if err != nil {
+				return settingsError(err)
+			}
+			return a.runDaemon(cmd.Context(), cfg)
+		},
+	}
+	for _, s := range config.Settings() {
+		addSetting(cmd.Flags(), s)
+	}
+	return cmd
+}
+
+// addSetting makes a flag of a setting. Its value is checked with all others
+// by config, so that all mistakes are told at once.
+func addSetting(flags *pflag.FlagSet, s config.Setting) {
+	help := s.Help
+	if s.Default != "" {
+		help += " (default " + s.Default + ")"
+	}
+	if s.List {
+		flags.StringArray(s.Flag, nil, help)
+		return
+	}
+	flags.String(s.Flag, "", help)
+	if s.Default == "true" || s.Default == "false" {
+		flags.Lookup(s.Flag).NoOptDefVal = "true"
+	}
+}
+
+// settings collects the flags that were given.
+func (a *app) settings(flags *pflag.FlagSet) config.Flags {
+	given := a.homeFlag()
+	for _, s := range config.Settings() {
+		f := flags.Lookup(s.Flag)
+		if !f.Changed {
+			continue
+		}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			given[s.Flag] = list.GetSlice()
+		} else {
+			given[s.Flag] = []string{f.Value.String()}
+		}
+	}
+	return given
+}
+
+// runDaemon starts everything, serves until ctx ends, and stops everything in
+// the opposite order: phone (hang up, media, log out), then local API, so that
+// watchers see the calls end, then the lock.
+func (a *app) runDaemon(ctx context.Context, cfg config.Config) (err error) {
+	log := slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	closeAfter := func(close func() error) { err = errors.Join(err, close()) }
+	if err := cfg.Make(); err != nil {
+		return err
+	}
+	lock, err := cfg.Acquire(os.Getpid())
+	if err != nil {
+		return err
+	}
+	defer closeAfter(lock.Close)
+	id, err := a.openIdentity(cfg)
+	if err != nil {
+		return err
+	}
+	settings, err := a.phoneConfig(cfg, id, log)
+	if err != nil {
+		return err
+	}
+	p, err := phone.Open(ctx, settings)
+	if err != nil {
+		return startError(err)
+	}
+	server, err := localapi.Open(localapi.ServerConfig{Socket: cfg.Socket, Phone: p, Version: a.Version, Log: log})
+	if err != nil {
+		closeAfter(p.Close)
+		return err
+	}
+	defer closeAfter(server.Close)
+	defer closeAfter(p.Close)
+	log.Info("serving", "socket", cfg.Socket, "version", a.Version)
+	<-ctx.Done()
+	log.Info("going down: hanging up and logging out")
+	return nil
+}
+
+func (a *app) phoneConfig(cfg config.Config, id *identity.Identity, log *slog.Logger) (phone.Config, error) {
+	out := phone.Config{
+		Dir: cfg.StateDir, Identity: id,
+		Node: node.Config{
+			Identity: id, Dir: cfg.NodeDir(), Listen: cfg.Listen, Bootstrap: cfg.Bootstrap,
+			Role: cfg.Role, MDNS: cfg.MDNS, RelayPort: cfg.RelayPort, Log: log,
+		},
+		MediaPort: cfg.MediaPort, Answer: phone.AnswerMode(cfg.Answer), MaxCalls: cfg.MaxCalls,
+		SaveIdentity: func() error { return id.Save(cfg.IdentityFile(), cfg.Passphrase) },
+		Log:          log,
+	}
+	if !cfg.ListenExplicit {
+		out.Node.Listen = nil // the usual port, or any when it is taken
+	}
+	if err := a.Sound(cfg.Audio, &out, log); err != nil {
+		return out, hinted(errorf("sound: %w", err), "peerd audio devices lists what --audio can name; null and tone need no sound card")
+	}
+	return out, nil
+}
+
+// openIdentity loads the identity of the home, or makes one in an empty home.
+func (a *app) openIdentity(cfg config.Config) (*identity.Identity, error) {
+	file := cfg.IdentityFile()
+	id, err := identity.Load(file, cfg.Passphrase)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return a.newIdentity(cfg)
+	case err != nil:
+		return nil, identityError(err, file)
+	case !id.Linked():
+		return nil, hinted(errorf("this device belongs to no account yet"),
+			"give its request to the account (peerd account devices add) and the grant to peerd init --grant here")
+	}
+	return id, nil
+}
+
+// newIdentity makes an identity for a home that has none. The recovery phrase
+// goes to a terminal only: a log is no place for it.
+func (a *app) newIdentity(cfg config.Config) (*identity.Identity, error) {
+	id, phrase, err := identity.New(cfg.Name, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := id.Save(cfg.IdentityFile(), cfg.Passphrase); err != nil {
+		return nil, identityError(err, cfg.IdentityFile())
+	}
+	a.note("this home had no identity: made account %s, kept in %s", id.Account(), cfg.IdentityFile())
+	if isTerminal(a.Stderr) {
+		a.note("its recovery phrase, shown this once: %s", phrase)
+	} else {
+		a.note("back that file up; peerd init, before the first start, would have printed a recovery phrase")
+	}
+	return id, nil
+}
+
+// startError adds what to do next to an error of the start.
+func startError(err error) error {
+	if errors.Is(err, node.ErrPortInUse) {
+		return hinted(err, "stop the program that has it, or choose another --listen address")
+	}
+	return err
+}
