@@ -39,7 +39,7 @@ const (
 // Call is what is known about a call, live or over. Times that have not come
 // are zero.
 type Call struct {
-	ID        string // 32 hex digits, the same at both ends
+	ID        string // 32 hex digits; the same at both ends, except after glare: see Dial
 	Direction Direction
 	State     CallState
 	Remote    Remote
@@ -95,7 +95,7 @@ type Stats struct {
 	Underruns      uint64        // device pulls that came too late
 	LateFrames     uint64        // captured frames sent later than their time, for lack of CPU
 
-	Chain []string // the send and receive chains, one line each
+	Chain []string // what sound passes through: the way out and the way in, one line each; live calls only
 }
 
 // Contact is a person in the address book.

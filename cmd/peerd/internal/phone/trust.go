@@ -1,0 +1,109 @@
+package phone
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/peerd/peerd/media"
+	"github.com/peerd/peerd/node"
+	"github.com/peerd/peerd/node/identity"
+)
+
+// errBadIdentity: the other end's certificate is not good, or not whom we called.
+var errBadIdentity = errors.New("the other end cannot prove who it is")
+
+// certificate is ours, as it goes over the wire.
+func (p *Phone) certificate() []byte { return p.cfg.Identity.Certificate().Marshal() }
+
+// bind signs the fingerprint of our session for this call.
+func (c *call) bind(role string, s *media.Session, other identity.DeviceID) ([]byte, error) {
+	fp, err := parseFingerprint(s.Fingerprint())
+	if err != nil {
+		return nil, err
+	}
+	own := c.phone.cfg.Identity
+	b := boundCall{id: c.wireID, role: role, signer: own.Device(), other: other}
+	return b.sign(own.SignDevice, fp)
+}
+
+// verify checks the certificate and the binding of the other end, whose device
+// the stream has authenticated, and writes down who it is.
+func (c *call) verify(certificate, binding []byte, role string) error {
+	cert, err := identity.ParseCertificate(certificate)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errBadIdentity, err)
+	}
+	if err := cert.VerifyFor(c.device, time.Now()); err != nil {
+		return fmt.Errorf("%w: %w", errBadIdentity, err)
+	}
+	if c.rec.Direction == Outgoing && cert.Account != c.link.Account {
+		return fmt.Errorf("%w: it is of account %s: %w", errBadIdentity, cert.Account, identity.ErrForeignCertificate)
+	}
+	if c.phone.revoked(cert) {
+		return fmt.Errorf("%w: %w", errBadIdentity, identity.ErrRevoked)
+	}
+	b := boundCall{id: c.wireID, role: role, signer: c.device, other: c.phone.cfg.Identity.Device()}
+	if c.bound, err = b.verify(binding); err != nil {
+		return err
+	}
+	c.account, c.name, c.verified = cert.Account, cert.Name, true
+	return nil
+}
+
+// checkFingerprint holds the session description against the binding.
+func (c *call) checkFingerprint() error {
+	fp, err := parseFingerprint(c.session.RemoteFingerprint())
+	if err != nil {
+		return err
+	}
+	if fp != c.bound {
+		return fmt.Errorf("%w: the session description names another one", errBadBinding)
+	}
+	return nil
+}
+
+// introduce writes into the record who the verified caller is.
+func (c *call) introduce() {
+	contact, known := c.phone.contactOf(c.account)
+	strange := c.strange()
+	c.update(func(rec *Call) {
+		rec.Remote = Remote{
+			Account: c.account.String(), Device: c.device.String(), Name: c.name, Stranger: strange,
+		}
+		if known {
+			rec.Remote.Name = contact.Petname
+		}
+	})
+}
+
+// strange reports whether the other end is a stranger at this moment: its
+// account is not in the contacts, or its device calls us and was never seen
+// under that account. Then nothing but memory-safe code decodes its sound.
+func (c *call) strange() bool {
+	account := c.account
+	if c.rec.Direction == Outgoing && !c.crossed {
+		account = c.link.Account
+	}
+	contact, known := c.phone.contactOf(account)
+	if !known || contact.Blocked {
+		return true
+	}
+	if c.rec.Direction == Outgoing {
+		return false // we looked for the account, and found a device it certifies
+	}
+	for _, d := range contact.Devices {
+		if d.ID == c.device {
+			return false
+		}
+	}
+	announced := c.phone.node.Presence(account).Devices
+	return !slices.ContainsFunc(announced, func(d node.DevicePresence) bool { return d.Device == c.device })
+}
+
+// revoked reports whether we know the certificate to be withdrawn.
+func (p *Phone) revoked(cert identity.Certificate) bool {
+	own := p.cfg.Identity
+	return cert.Account == own.Account() && slices.Contains(own.Revoked(), cert.Device)
+}

@@ -1,0 +1,34 @@
+// Peerd is a telephone without a telephone company: a daemon that finds people
+// through an overlay of their own devices and calls them directly, and the
+// commands that drive it. This package only joins the command line with the
+// codecs and sound devices that the build has.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/peerd/peerd/cmd/peerd/internal/cli"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run performs one command line and returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return cli.Run(ctx, cli.Program{
+		Version: version,
+		Stdin:   stdin,
+		Stdout:  stdout,
+		Stderr:  stderr,
+		Environ: os.Environ(),
+		Sound:   sound,
+	}, args)
+}
