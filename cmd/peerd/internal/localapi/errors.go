@@ -82,7 +82,7 @@ func httpStatus(code string) int {
 		return http.StatusMethodNotAllowed
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case CodeUnavailable:
+	case CodeUnavailable, CodeNoSound:
 		return http.StatusServiceUnavailable
 	default:
 		return http.StatusInternalServerError
