@@ -138,15 +138,15 @@ func (c *Call) End(reason EndReason) error {
 	if !reason.Known() {
 		return fmt.Errorf("end the call: %q is no end reason", reason)
 	}
-	return c.feed(Input{Kind: OnEnd, Reason: reason}, Message{})
+	return c.feed(Input{Kind: OnEnd, Reason: reason})
 }
 
 // Hold tells the peer that this end holds the call (true) or resumes it.
 func (c *Call) Hold(held bool) error {
 	if held {
-		return c.feed(Input{Kind: OnHold}, Message{})
+		return c.feed(Input{Kind: OnHold})
 	}
-	return c.feed(Input{Kind: OnResume}, Message{})
+	return c.feed(Input{Kind: OnResume})
 }
 
 // SendCandidate sends one candidate of this end, at most 64 of 2 kB each; the
@@ -175,7 +175,7 @@ func (c *Call) PathLost() { c.inform(OnPathLost) }
 func (c *Call) PathClosed() { c.inform(OnPathClosed) }
 
 // inform feeds a fact; one that means nothing now is logged by feed.
-func (c *Call) inform(kind InputKind) { _ = c.feed(Input{Kind: kind}, Message{}) }
+func (c *Call) inform(kind InputKind) { _ = c.feed(Input{Kind: kind}) }
 
 // reply builds ringing and accept: each part of the answer is sent once, and
 // the nonce goes where certificate and binding go.
@@ -220,10 +220,10 @@ func firstBytes(known, fresh []byte) []byte {
 	return bytes.Clone(fresh)
 }
 
-func (c *Call) feed(in Input, m Message) error {
+func (c *Call) feed(in Input) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.feedLocked(in, m)
+	return c.feedLocked(in, Message{})
 }
 
 // feedLocked runs the machine and performs its actions in order. m is the
@@ -245,7 +245,7 @@ func (c *Call) feedLocked(in Input, m Message) error {
 		case DoArm:
 			c.armLocked(a.Timer)
 		case DoSurprise:
-			c.log.Debug("input without meaning", "input", in.Kind.String(), "state", before.String())
+			c.log.Debug("input without meaning", slog.String("input", in.Kind.String()), slog.String("state", before.String()))
 			err = fmt.Errorf("%w: %s while %s", ErrUnexpected, in.Kind, before.Name())
 		}
 	}
@@ -337,9 +337,12 @@ func (c *Call) armLocked(t Timer) {
 // finishLocked closes the writer's queue and writes the one closing line.
 func (c *Call) finishLocked() {
 	close(c.out)
-	attrs := []any{"reason", string(c.state.Reason), "remote", c.state.Remote, "after", time.Since(c.begun)}
+	attrs := []any{
+		slog.String("reason", string(c.state.Reason)), slog.Bool("remote", c.state.Remote),
+		slog.Duration("after", time.Since(c.begun)),
+	}
 	if c.fault != nil {
-		attrs = append(attrs, "fault", c.fault)
+		attrs = append(attrs, slog.Any("fault", c.fault))
 	}
 	c.log.Info("call ended", attrs...)
 }

@@ -28,10 +28,18 @@ var (
 	ErrClosed = errors.New("signalling is closed")
 )
 
-// reasonOf names the end reason that a fault in the peer's messages leads to.
-// Everything that is not such a fault is a broken stream.
+// refusal is a decision of this end about an incoming call, as an error.
+type refusal EndReason
+
+func (r refusal) Error() string { return "this end does not take the call: " + string(r) }
+
+// reasonOf names the end reason that an error leads to. What is neither a
+// decision nor a fault in the peer's messages is a broken stream.
 func reasonOf(err error) EndReason {
+	var decision refusal
 	switch {
+	case errors.As(err, &decision):
+		return EndReason(decision)
 	case errors.Is(err, ErrUnsupportedVersion):
 		return ReasonUnsupportedVersion
 	case errors.Is(err, ErrMalformed), errors.Is(err, ErrTooLarge), errors.Is(err, ErrUnexpected),

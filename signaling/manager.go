@@ -11,7 +11,6 @@ package signaling
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -37,9 +36,15 @@ func (t *Timers) setDefaults() {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&t.Offer, 10 * time.Second}, {&t.Ringing, 15 * time.Second}, {&t.Answer, 45 * time.Second},
-		{&t.Offered, 65 * time.Second}, {&t.Connect, 15 * time.Second}, {&t.Lost, 15 * time.Second},
-		{&t.Closed, 2 * time.Second}, {&t.Ending, 2 * time.Second}, {&t.Write, 10 * time.Second},
+		{&t.Offer, 10 * time.Second},
+		{&t.Ringing, 15 * time.Second},
+		{&t.Answer, 45 * time.Second},
+		{&t.Offered, 65 * time.Second},
+		{&t.Connect, 15 * time.Second},
+		{&t.Lost, 15 * time.Second},
+		{&t.Closed, 2 * time.Second},
+		{&t.Ending, 2 * time.Second},
+		{&t.Write, 10 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -67,7 +72,7 @@ type Config struct {
 	Rand     io.Reader                  // call ids and nonces, crypto/rand
 	Timers   Timers                     // see Timers
 	MaxCalls int                        // live calls in both directions, 100; one more is busy
-	Admit    func(Invitation) EndReason // "" lets the call in, a reason refuses it; everybody is let in without it
+	Admit    func(Invitation) EndReason // "" lets the call in, a reason refuses it; everybody is let in without it. It must not wait.
 }
 
 // maxWaiting bounds the incoming streams whose offer has not come yet.
@@ -201,17 +206,14 @@ func (m *Manager) Incoming(stream Stream) (*Call, error) {
 	}
 	defer m.running.Done()
 	msg, err := m.readOffer(stream)
-	if err == nil {
-		var c *Call
-		var refusal EndReason
-		if c, refusal, err = m.invite(stream, msg); c != nil {
-			return c, nil
-		}
-		if refusal != "" {
-			return nil, m.refuse(stream, msg, refusal, errors.New(string(refusal)))
-		}
+	if err != nil {
+		return nil, m.refuse(stream, msg, err)
 	}
-	return nil, m.refuse(stream, msg, reasonOf(err), err)
+	c, err := m.invite(stream, msg)
+	if err != nil {
+		return nil, m.refuse(stream, msg, err)
+	}
+	return c, nil
 }
 
 // await counts a stream whose offer has not come yet.
@@ -240,31 +242,31 @@ func (m *Manager) readOffer(stream Stream) (Message, error) {
 	return msg, err
 }
 
-// invite turns an offer into a call, or gives the reason why not.
-func (m *Manager) invite(stream Stream, msg Message) (*Call, EndReason, error) {
+// invite turns an offer into a call, or says why not.
+func (m *Manager) invite(stream Stream, msg Message) (*Call, error) {
 	offer := Offer{CallID: msg.CallID, Certificate: msg.Certificate, Binding: msg.Binding, SDP: msg.SDP}
 	rival := m.rival(stream.Peer())
 	if rival != nil && rival.ID() < offer.CallID {
-		return nil, ReasonGlare, nil
+		return nil, refusal(ReasonGlare)
 	}
 	if rival != nil && rival.ID() > offer.CallID {
 		_ = rival.End(ReasonGlare) // it may have ended by itself meanwhile
 	}
 	inv := Invitation{Peer: stream.Peer(), Offer: offer, Replaces: m.replaced(stream.Peer())}
 	if reason := m.admit(inv); reason != "" {
-		return nil, reason, nil
+		return nil, refusal(reason)
 	}
 	c, err := m.newCall(Callee, stream, offer)
 	if err != nil {
-		return nil, ReasonInternal, nil
+		return nil, fmt.Errorf("%w: %w", refusal(ReasonInternal), err)
 	}
 	c.replaces = inv.Replaces
 	c.exchange.commit = msg.Commit
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.admissibleLocked(offer.CallID, rival); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	m.startLocked(c)
-	return c, "", nil
+	return c, nil
 }

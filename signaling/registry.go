@@ -2,7 +2,6 @@ package signaling
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -17,7 +16,7 @@ func (m *Manager) newCall(role Role, stream Stream, offer Offer) (*Call, error) 
 	return &Call{
 		role: role, peer: stream.Peer(), offer: offer, stream: stream, nonce: nonce,
 		timers: m.timers, begun: time.Now(), stop: m.stop,
-		log:      m.log.With("call", offer.CallID, "peer", stream.Peer(), "role", role.String()),
+		log:      m.log.With(slog.String("call", offer.CallID), slog.String("peer", stream.Peer()), slog.String("role", role.String())),
 		out:      make(chan []byte, maxQueue),
 		events:   make(chan Event),
 		wake:     make(chan struct{}, 1),
@@ -60,7 +59,7 @@ func (m *Manager) startLocked(c *Call) {
 		delete(m.used, m.usedLog[0])
 		m.usedLog = m.usedLog[1:]
 	}
-	_ = c.feed(Input{Kind: OnOffer}, Message{}) // nothing can be surprising in Idle but a second offer
+	_ = c.feed(Input{Kind: OnOffer}) // nothing can be surprising in Idle but a second offer
 	m.running.Add(1)
 	go func() {
 		defer m.running.Done()
@@ -122,20 +121,18 @@ func lostByGlare(c *Call) bool {
 
 // refuse answers an incoming stream that does not become a call, logs it once
 // and gives the error for Incoming.
-func (m *Manager) refuse(stream Stream, msg Message, reason EndReason, cause error) error {
-	level := slog.LevelWarn
-	if reasonOf(cause) == ReasonLost { // a decision, or a stream that broke: not the peer's fault
-		level = slog.LevelInfo
+func (m *Manager) refuse(stream Stream, msg Message, cause error) error {
+	reason, level := reasonOf(cause), slog.LevelInfo
+	if reason == ReasonProtocolError || reason == ReasonUnsupportedVersion {
+		level = slog.LevelWarn
 	}
-	m.log.Log(context.Background(), level, "incoming call refused",
-		"peer", stream.Peer(), "call", msg.CallID, "reason", string(reason), "cause", cause)
-	err := errors.New("no answer possible")
-	if reason != ReasonLost {
-		defer time.AfterFunc(m.timers.Ending, func() { _ = stream.Reset() }).Stop()
-		err = WriteMessage(stream, Message{Type: TypeEnd, Reason: reason, Text: printable(cause.Error())})
-	}
-	if err != nil || stream.Close() != nil {
-		_ = stream.Reset()
+	m.log.LogAttrs(context.Background(), level, "incoming call refused",
+		slog.String("peer", stream.Peer()), slog.String("call", msg.CallID),
+		slog.String("reason", string(reason)), slog.Any("cause", cause))
+	defer time.AfterFunc(m.timers.Ending, func() { _ = stream.Reset() }).Stop()
+	end := Message{Type: TypeEnd, Reason: reason, Text: printable(cause.Error())}
+	if reason == ReasonLost || WriteMessage(stream, end) != nil || stream.Close() != nil {
+		_ = stream.Reset() // there is nobody to tell
 	}
 	return fmt.Errorf("%w: %s: %w", ErrRefused, reason, cause)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -90,7 +91,7 @@ func (c *Call) receive(m Message) error {
 	case TypeOffer:
 		_ = c.feedLocked(Input{Kind: OnOffer}, m)
 	default:
-		c.log.Debug("message of unknown type skipped", "message", m)
+		c.log.Debug("message of unknown type skipped", slog.Any("message", m))
 	}
 	return nil
 }
@@ -156,14 +157,15 @@ func (c *Call) write() {
 		}
 		if c.guarded(func() error { _, err := c.stream.Write(frame); return err }) != nil {
 			broken = true
-			defer c.resetLater().Stop()
+			c.resetLater()
 		}
 	}
 	if !broken {
 		_ = c.guarded(c.stream.Close)
 	}
-	defer c.resetLater().Stop()
+	leave := c.resetLater()
 	<-c.readDone
+	leave.Stop()
 }
 
 func (c *Call) resetLater() *time.Timer {

@@ -142,8 +142,12 @@ func letters(role Role, s State) []Input {
 		accept, reject, cancel = Input{Kind: OnRemoteAccept}, Input{Kind: OnRemoteEnd, Reason: ReasonDeclined}, Input{Kind: OnEnd, Reason: ReasonCancelled}
 	}
 	return []Input{
-		{Kind: OnOffer}, {Kind: OnPathUp}, {Kind: OnPathLost}, accept, reject, cancel,
-		{Kind: OnEnd, Reason: ReasonHangup}, {Kind: OnTimeout, Timer: s.Timer()},
+		{Kind: OnOffer},
+		{Kind: OnPathUp},
+		{Kind: OnPathLost},
+		accept, reject, cancel,
+		{Kind: OnEnd, Reason: ReasonHangup},
+		{Kind: OnTimeout, Timer: s.Timer()},
 	}
 }
 

@@ -92,7 +92,7 @@ func (e *End) Peer() string { return e.peer }
 func (e *End) Read(b []byte) (int, error) {
 	in := &e.link.pipes[1-e.side]
 	for {
-		n, err, wait, changed := e.link.tryRead(in, b)
+		n, wait, changed, err := e.link.tryRead(in, b)
 		if n > 0 || err != nil {
 			return n, err
 		}
@@ -101,30 +101,30 @@ func (e *End) Read(b []byte) (int, error) {
 }
 
 // tryRead returns bytes, an error, or how long to wait (0: for a change).
-func (l *Link) tryRead(in *pipe, b []byte) (int, error, time.Duration, <-chan struct{}) {
+func (l *Link) tryRead(in *pipe, b []byte) (n int, wait time.Duration, changed <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.failed != nil:
-		return 0, l.failed, 0, nil
+		return 0, 0, nil, l.failed
 	case in.readClosed:
-		return 0, io.ErrClosedPipe, 0, nil
+		return 0, 0, nil, io.ErrClosedPipe
 	case l.stalled, len(in.chunks) == 0 && !in.closed:
-		return 0, nil, 0, l.changed
+		return 0, 0, l.changed, nil
 	case len(in.chunks) == 0:
-		return 0, io.EOF, 0, nil
+		return 0, 0, nil, io.EOF
 	}
 	head := &in.chunks[0]
-	if wait := time.Until(head.due); wait > 0 {
-		return 0, nil, wait, l.changed
+	if wait = time.Until(head.due); wait > 0 {
+		return 0, wait, l.changed, nil
 	}
-	n := copy(b, head.data)
+	n = copy(b, head.data)
 	in.size -= n
 	if head.data = head.data[n:]; len(head.data) == 0 {
 		in.chunks = in.chunks[1:]
 	}
 	l.changeLocked()
-	return n, nil, 0, nil
+	return n, 0, nil, nil
 }
 
 func await(changed <-chan struct{}, wait time.Duration) {
