@@ -39,7 +39,7 @@ func (n *Node) Connect(ctx context.Context, link identity.Link) (Peer, error) {
 	}
 	r.wg.Go(r.search)
 	idle := make(chan struct{})
-	go func() { r.wg.Wait(); close(idle) }()
+	go func() { r.wg.Wait(); r.dials.Wait(); close(idle) }()
 	select {
 	case p := <-r.won:
 		n.met(p)
@@ -64,6 +64,8 @@ type race struct {
 	link identity.Link
 	won  chan Peer // the first winner
 	wg   sync.WaitGroup
+	// dials are those under way; they end when a winner is known
+	dials sync.WaitGroup
 
 	mu      sync.Mutex
 	tried   map[string]bool // device and addresses dialled
@@ -126,7 +128,7 @@ func (r *race) dial(cert identity.Certificate, addrs []string) {
 	if seen {
 		return
 	}
-	r.wg.Go(func() {
+	r.dials.Go(func() {
 		err := overlay.Dial(r.ctx, r.n.over.Host(), peer.AddrInfo{ID: cert.Device, Addrs: parseAddrs(addrs)})
 		if err != nil {
 			r.note(err)
@@ -149,27 +151,27 @@ func parseAddrs(texts []string) []ma.Multiaddr {
 	return addrs
 }
 
-// search asks the DHT: for any valid record first, and when that led nowhere for
-// the newest of several, as the first may be stale.
+// search asks the DHT: for any valid record first, and when what that led to does
+// not answer, for the newest of several, as the first may be stale.
 func (r *race) search() {
 	for _, quorum := range []int{1, 4} {
-		if quorum > 1 && !r.waitDials() {
-			return
-		}
 		account, err := r.account(quorum)
 		if err != nil {
 			r.note(err)
-			continue
+			return
 		}
 		r.enlist(account)
 		var lookups sync.WaitGroup
 		for _, cert := range account.Devices {
-			if slices.Contains(account.Revoked, cert.Device) || cert.Device == r.n.id.Device() {
-				continue
+			if !slices.Contains(account.Revoked, cert.Device) && cert.Device != r.n.id.Device() {
+				lookups.Go(func() { r.locate(cert, quorum) })
 			}
-			lookups.Go(func() { r.locate(cert, quorum) })
 		}
 		lookups.Wait()
+		r.dials.Wait()
+		if len(r.won) > 0 || r.ctx.Err() != nil {
+			return
+		}
 	}
 }
 
@@ -182,19 +184,6 @@ func (r *race) enlist(a presence.Account) {
 		if slices.Contains(a.Revoked, cert.Device) {
 			r.revoked++
 		}
-	}
-}
-
-// waitDials gives the dials of the first answer a moment; it reports whether a
-// second search is worth it.
-func (r *race) waitDials() bool {
-	t := time.NewTimer(2 * time.Second)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return len(r.won) == 0
-	case <-r.ctx.Done():
-		return false
 	}
 }
 
@@ -252,7 +241,7 @@ func (r *race) lookup(quorum int, key func(day int64) string, open func([]byte) 
 		if err = open(value); err == nil {
 			return nil
 		}
-		r.n.refuse(identity.DeviceID(key(day)), err)
+		r.n.refuse(key(day), err)
 	}
 	return err
 }

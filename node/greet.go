@@ -52,7 +52,7 @@ func (n *Node) tell(ctx context.Context, device identity.DeviceID) error {
 	if err == nil && !g.stranger {
 		err = n.learn(device, g)
 	}
-	n.refuse(device, err)
+	n.refuse(device.String(), err)
 	return err
 }
 
@@ -77,7 +77,7 @@ func (n *Node) servePresence(s network.Stream) {
 	case errors.Is(err, errStranger):
 		answer, err = json.Marshal(presenceMessage{Version: messageVersion})
 	}
-	n.refuse(device, err)
+	n.refuse(device.String(), err)
 	if len(answer) == 0 {
 		return
 	}
@@ -169,14 +169,15 @@ type refusals struct {
 
 const maxRefusals = 1024
 
-// refuse logs why something a device sent was refused, once per device and reason.
-func (n *Node) refuse(device identity.DeviceID, err error) {
+// refuse logs why something was refused, once per source (a device, or a key of the DHT)
+// and reason.
+func (n *Node) refuse(source string, err error) {
 	if err == nil || errors.Is(err, errStranger) {
 		return
 	}
 	reason := refusalReason(err)
 	if reason == "" {
-		n.cfg.Log.Debug("presence exchange ended", "device", device, "err", err)
+		n.cfg.Log.Debug("presence exchange ended", "source", source, "err", err)
 		return
 	}
 	r := &n.refusals
@@ -185,9 +186,9 @@ func (n *Node) refuse(device identity.DeviceID, err error) {
 	if r.seen == nil || len(r.seen) >= maxRefusals {
 		r.seen = make(map[string]bool)
 	}
-	if key := string(device) + reason; !r.seen[key] {
+	if key := source + reason; !r.seen[key] {
 		r.seen[key] = true
-		n.cfg.Log.Warn("record refused", "device", device, "reason", reason, "err", err)
+		n.cfg.Log.Warn("record refused", "source", source, "reason", reason, "err", err)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 func TestLoginOfFive(t *testing.T) {
 	o := nodetest.New(t, 2, 3)
 	for _, c := range o.Clients {
-		s := c.Status()
-		if s.Alone || !s.Login.Published || s.Login.Acks < 2 || s.Reachable != node.ReachDirect || s.Overlay.Role != node.RoleClient {
+		s := c.WaitStatus(t, "both servers", func(s node.Status) bool { return s.Login.Acks >= 2 && s.Overlay.Peers >= 2 })
+		if s.Alone || !s.Login.Published || s.Reachable != node.ReachDirect || s.Overlay.Role != node.RoleClient {
 			t.Errorf("client: %+v", s)
 		}
 		if len(s.Login.Missing) != 0 || s.Login.TookMS <= 0 || len(s.Addresses) == 0 {

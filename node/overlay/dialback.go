@@ -33,7 +33,7 @@ func (o *Overlay) askReach(ctx context.Context, witness peer.ID, claims []ma.Mul
 	defer cancel()
 	s, err := o.host.NewStream(ctx, witness, ReachProtocol)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s to dial back: %w", witness.ShortString(), err)
+		return nil, fmt.Errorf("ask %s to dial back: %w", tail(witness), err)
 	}
 	defer s.Reset()
 	_ = s.SetDeadline(time.Now().Add(askLimit))

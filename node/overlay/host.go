@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +17,7 @@ import (
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // DefaultPort is the UDP and TCP port of a host that is told no address.
@@ -88,7 +90,9 @@ func listenAll(h host.Host, addrs []string) error {
 		if err != nil {
 			return fmt.Errorf("%w: %q: %v", ErrBadAddress, text, err)
 		}
-		err = h.Network().Listen(addr)
+		if err = portFree(addr); err == nil {
+			err = h.Network().Listen(addr)
+		}
 		if err != nil && isIP6(addr) && len(open) > 0 && !inUse(err) {
 			continue
 		}
@@ -99,6 +103,20 @@ func listenAll(h host.Host, addrs []string) error {
 		open = append(open, addr)
 	}
 	return nil
+}
+
+// portFree says whether a TCP port asked for is free. The library's listeners set
+// SO_REUSEPORT, by which two daemons would share a port and its callers.
+func portFree(addr ma.Multiaddr) error {
+	network, hostport, err := manet.DialArgs(addr)
+	if err != nil || !strings.HasPrefix(network, "tcp") || strings.HasSuffix(hostport, ":0") {
+		return nil
+	}
+	l, err := net.Listen(network, hostport)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 func listenError(addr string, err error) error {

@@ -251,7 +251,7 @@ func (p *proof) byRelay(ctx context.Context, r *reach, witnesses []peer.ID) {
 		p.err = errors.Join(p.err, err)
 	}
 	if p.err == nil {
-		p.err = fmt.Errorf("a circuit through relay %s does not reach us", relay.ShortString())
+		p.err = fmt.Errorf("a circuit through relay %s does not reach us", tail(relay))
 	}
 }
 

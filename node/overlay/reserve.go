@@ -48,7 +48,7 @@ func (r *reach) reserve(ctx context.Context) (peer.ID, time.Time, error) {
 			r.o.host.ConnManager().Protect(p, relayTag)
 			return p, got.Expiration, nil
 		}
-		err = fmt.Errorf("relay %s refused: %w", p.ShortString(), refusal)
+		err = fmt.Errorf("relay %s refused: %w", tail(p), refusal)
 	}
 	return "", time.Time{}, err
 }
