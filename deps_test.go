@@ -52,7 +52,7 @@ var rooms = map[string]room{
 	},
 	"cmd/peerd/internal/store":    {rooms: []string{"node/identity"}, libraries: []string{"go.etcd.io/bbolt"}},
 	"cmd/peerd/internal/config":   {libraries: []string{"golang.org/x/sys"}},
-	"cmd/peerd/internal/localapi": {rooms: []string{"cmd/peerd/internal/phone"}},
+	"cmd/peerd/internal/localapi": {rooms: []string{"cmd/peerd/internal/phone", "node/identity"}},
 	"cmd/peerd/internal/cli": {
 		rooms:     []string{"cmd/peerd/internal/config", "cmd/peerd/internal/demo", "cmd/peerd/internal/localapi", "cmd/peerd/internal/phone", "node", "node/identity"},
 		libraries: []string{"github.com/spf13/cobra", "github.com/mdp/qrterminal/v3", "golang.org/x/term"},
@@ -65,7 +65,7 @@ var rooms = map[string]room{
 
 // helpers are packages that only tests and measurements import; they may
 // import what they like, and no room may import them.
-var helpers = []string{"media/mediatest", "node/nodetest", "signaling/signalingtest", "test/"}
+var helpers = []string{"cmd/peerd/internal/localapi/localapitest", "media/mediatest", "node/nodetest", "signaling/signalingtest", "test/"}
 
 // TestArrowsBetweenRooms holds every direct import of every room, under all
 // build tags, against the table above.

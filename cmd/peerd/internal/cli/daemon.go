@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -97,11 +98,12 @@ func (a *app) runDaemon(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	settings, err := a.phoneConfig(cfg, id, log)
-	if err != nil {
-		return err
+	p, err := a.openPhone(ctx, cfg, id, log)
+	if errors.Is(err, node.ErrPortInUse) && !cfg.ListenExplicit {
+		log.Warn("the usual port is taken, listening on any", "port", config.DefaultPort)
+		cfg.Listen = config.AnyPort()
+		p, err = a.openPhone(ctx, cfg, id, log)
 	}
-	p, err := phone.Open(ctx, settings)
 	if err != nil {
 		return startError(err)
 	}
@@ -118,24 +120,21 @@ func (a *app) runDaemon(ctx context.Context, cfg config.Config) (err error) {
 	return nil
 }
 
-func (a *app) phoneConfig(cfg config.Config, id *identity.Identity, log *slog.Logger) (phone.Config, error) {
-	out := phone.Config{
+func (a *app) openPhone(ctx context.Context, cfg config.Config, id *identity.Identity, log *slog.Logger) (*phone.Phone, error) {
+	settings := phone.Config{
 		Dir: cfg.StateDir, Identity: id,
 		Node: node.Config{
-			Identity: id, Dir: cfg.NodeDir(), Listen: cfg.Listen, Bootstrap: cfg.Bootstrap,
-			Role: cfg.Role, MDNS: cfg.MDNS, RelayPort: cfg.RelayPort, Log: log,
+			Dir: cfg.NodeDir(), Listen: cfg.Listen, Bootstrap: cfg.Bootstrap,
+			Role: cfg.Role, MDNS: cfg.MDNS, RelayPort: cfg.RelayPort,
 		},
 		MediaPort: cfg.MediaPort, Answer: phone.AnswerMode(cfg.Answer), MaxCalls: cfg.MaxCalls,
 		SaveIdentity: func() error { return id.Save(cfg.IdentityFile(), cfg.Passphrase) },
 		Log:          log,
 	}
-	if !cfg.ListenExplicit {
-		out.Node.Listen = nil // the usual port, or any when it is taken
+	if err := a.Sound(cfg.Audio, &settings, log); err != nil {
+		return nil, hinted(errorf("sound: %w", err), "peerd audio devices lists what --audio can name; null and tone need no sound card")
 	}
-	if err := a.Sound(cfg.Audio, &out, log); err != nil {
-		return out, hinted(errorf("sound: %w", err), "peerd audio devices lists what --audio can name; null and tone need no sound card")
-	}
-	return out, nil
+	return phone.Open(ctx, settings)
 }
 
 // openIdentity loads the identity of the home, or makes one in an empty home.
@@ -175,8 +174,11 @@ func (a *app) newIdentity(cfg config.Config) (*identity.Identity, error) {
 
 // startError adds what to do next to an error of the start.
 func startError(err error) error {
-	if errors.Is(err, node.ErrPortInUse) {
+	switch {
+	case errors.Is(err, node.ErrPortInUse):
 		return hinted(err, "stop the program that has it, or choose another --listen address")
+	case errors.Is(err, syscall.EADDRINUSE):
+		return hinted(err, "stop the program that has the port, or choose another --media-port or --relay-port")
 	}
 	return err
 }

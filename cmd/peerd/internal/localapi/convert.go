@@ -1,7 +1,6 @@
 package localapi
 
 import (
-	"errors"
 	"math"
 	"time"
 
@@ -129,44 +128,3 @@ func measured(d time.Duration) *float64 {
 func millis(d time.Duration) float64 { return math.Round(float64(d.Microseconds())/100) / 10 }
 
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
-
-// asError finds the code and the hint for an error of the phone's.
-func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	for _, known := range phoneErrors() {
-		if errors.Is(err, known.err) {
-			return &Error{Code: known.code, Message: err.Error(), Hint: known.hint}
-		}
-	}
-	return &Error{Code: CodeInternal, Message: err.Error(), Hint: "the daemon's log says more"}
-}
-
-type phoneError struct {
-	err  error
-	code string
-	hint string
-}
-
-func phoneErrors() []phoneError {
-	const listCalls = "peerd calls lists the calls and their ids"
-	return []phoneError{
-		{phone.ErrClosed, CodeUnavailable, "start the daemon again"},
-		{phone.ErrNoSuchContact, CodeNotFound, "peerd contacts list shows the names; peerd contacts add NAME LINK adds one"},
-		{phone.ErrContactExists, CodeExists, "peerd contacts list shows it; remove it first or choose another name"},
-		{phone.ErrBadName, CodeBadRequest, "choose a short name without control characters"},
-		{phone.ErrBlocked, CodeForbidden, "add the contact again with the same name and link to unblock it"},
-		{phone.ErrOwnLink, CodeBadLink, "ask the other person for the link that peerd link prints there"},
-		{phone.ErrNoSuchCall, CodeNotFound, listCalls},
-		{phone.ErrNoFittingCall, CodeNotFound, listCalls},
-		{phone.ErrAmbiguousCall, CodeWrongState, listCalls},
-		{phone.ErrWrongState, CodeWrongState, "peerd calls shows the state it is in"},
-		{phone.ErrTooManyCalls, CodeBusy, "hang up a call, or start the daemon with a larger --max-calls"},
-		{phone.ErrNoEncoder, CodeNoSound, "use a build with cgo, or start the daemon with --answer echo"},
-		{phone.ErrSoundDevice, CodeNoSound, "peerd audio devices lists what there is; choose with peerd daemon --audio"},
-		{phone.ErrBadDigits, CodeBadRequest, "use 0-9, *, # and A-D"},
-		{phone.ErrNoSuchDevice, CodeNotFound, "peerd account devices list shows the devices"},
-	}
-}

@@ -29,15 +29,7 @@ func ringsHere(c phone.Call) bool {
 	return c.Direction == phone.Incoming && c.State == phone.StateRinging
 }
 
-func accepted(c phone.Call) bool {
-	switch c.State {
-	case phone.StateConnecting, phone.StateActive, phone.StateHeld:
-		return true
-	case phone.StateDialing, phone.StateRinging, phone.StateEnded:
-		return false
-	}
-	return false
-}
+func accepted(c phone.Call) bool { return c.Live() && !c.Answered.IsZero() }
 
 // pick returns the whole id of the call that is meant: the one whose id begins
 // so or, for OnlyCall, the only one that the verb fits.
