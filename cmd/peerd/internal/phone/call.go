@@ -64,7 +64,7 @@ type call struct {
 	rec     Call           // guarded by mu, as all below; its Direction never changes
 	public  bool           // watchers may see it
 	flowing bool           // media may flow
-	live    *media.Session // session, for its figures
+	live    *media.Session // session, for its figures; nil until the path is up
 }
 
 func (p *Phone) newCall(id string, d Direction, remote Remote) *call {
@@ -169,7 +169,7 @@ func (c *call) onMedia(ev media.Event) {
 	case media.PathUp:
 		c.pathSeen = true
 		c.signal.PathUp()
-		c.update(func(rec *Call) { rec.Path = c.session.Path().Kind() })
+		c.update(func(rec *Call) { c.live, rec.Path = c.session, c.session.Path().Kind() })
 	case media.PathLost:
 		c.log.Info("media path lost")
 		c.signal.PathLost()
@@ -202,7 +202,6 @@ func (c *call) adoptSession(s *media.Session) {
 	c.session, c.medias = s, s.Events()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.live = s
 	s.Mute(c.rec.Muted)
 }
 
@@ -303,15 +302,12 @@ func (c *call) report(err error, what string) {
 }
 
 func (c *call) stopMedia() {
+	last := c.snapshot()
+	c.mu.Lock()
+	last.Stats.Chain = nil
+	c.rec.Stats, c.rec.Path, c.live = last.Stats, last.Path, nil
+	c.mu.Unlock()
 	if c.session != nil {
-		stats, path := c.session.Stats(), c.session.Path().Kind()
-		c.mu.Lock()
-		c.rec.Stats = statsOf(stats)
-		if path != "" {
-			c.rec.Path = path
-		}
-		c.live = nil
-		c.mu.Unlock()
 		c.report(c.session.Close(), "close of the media session")
 	}
 	c.session, c.medias = nil, nil

@@ -295,7 +295,7 @@ func (p *tel) in(id string, state CallState) Call {
 	p.t.Helper()
 	var c Call
 	defer func() {
-		if p.t.Failed() {
+		if p.t.Failed() && c.State != state {
 			p.t.Logf("%s: call is %+v", p.id.Name(), c)
 		}
 	}()
