@@ -100,7 +100,7 @@ func newPlot(title string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil
 	p.Title.Text, p.Title.TextStyle = title, style(13, ink(), true)
-	p.Title.TextStyle.XAlign = draw.XCenter
+	p.Title.TextStyle.XAlign, p.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
 	p.Title.Padding = 6
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Color = paleInk()
