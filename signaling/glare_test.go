@@ -14,6 +14,8 @@ import (
 const lowID, highID = "00000000000000000000000000000001", "ff000000000000000000000000000001"
 
 func glare(t *testing.T, w *world) {
+	w.talk() // with two calls going on, the winner needs the loser's place
+	w.talk()
 	for i, gap := range []time.Duration{0, delay / 2, -delay / 2} {
 		low, high := strings.Replace(lowID, "1", fmt.Sprint(i), 1), strings.Replace(highID, "1", fmt.Sprint(i), 1)
 		_, a1, b1 := signalingtest.NewLink(delay, "alice", "bob")
@@ -47,6 +49,43 @@ func glare(t *testing.T, w *world) {
 		next[signaling.SASReady](t, in.call)
 		wantEnded(t, in.call, signaling.ReasonHangup, true)
 		<-time.After(time.Minute) // the lost call is forgotten
+	}
+}
+
+// glareLateOffer lets the losing call be refused, and forgotten, before the
+// offer of the winning one arrives.
+func glareLateOffer(t *testing.T, w *world) {
+	_, a1, b1 := signalingtest.NewLink(20*delay, "alice", "bob")
+	_, a2, b2 := signalingtest.NewLink(delay, "alice", "bob")
+	toBob := listen(w.bob, b1)
+	listen(w.alice, a2)
+	mustDial(t, w.alice, a1, lowID)
+	wantEnded(t, mustDial(t, w.bob, b2, highID), signaling.ReasonGlare, true)
+	in := <-toBob
+	must(t, in.err)
+	if in.call.Replaces() != highID {
+		t.Errorf("the winning call replaces %q", in.call.Replaces())
+	}
+}
+
+func glareSeveral(t *testing.T, w *world) {
+	const middleID = "77000000000000000000000000000001"
+	_, a1, b1 := signalingtest.NewLink(delay, "alice", "bob")
+	_, a2, b2 := signalingtest.NewLink(delay, "alice", "bob")
+	_, a3, b3 := signalingtest.NewLink(delay, "alice", "bob")
+	toBob, toAlice := listen(w.bob, b1), listen(w.alice, a3)
+	listen(w.bob, b2)
+	mustDial(t, w.alice, a1, lowID)
+	mustDial(t, w.alice, a2, highID)
+	lost := mustDial(t, w.bob, b3, middleID)
+	if got := <-toAlice; got.call != nil {
+		t.Errorf("alice takes a call that is not the lowest: %v", got.call.ID())
+	}
+	if got := <-toBob; got.call == nil || got.call.ID() != lowID {
+		t.Errorf("bob does not take the lowest: %v", got.err)
+	}
+	if e := endOf(t, lost); e.Reason != signaling.ReasonGlare {
+		t.Errorf("the middle call ended with %s", e.Reason)
 	}
 }
 

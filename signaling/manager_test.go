@@ -26,9 +26,12 @@ func TestManyCalls(t *testing.T) {
 		{"busy: a caller whose candidates cross the refusal still reads why", busyCrossesCandidates},
 		{"admit: a refusal is told by its reason", admitRefuses},
 		{"glare: the lower call id goes on at both ends, whoever dials first", glare},
+		{"glare: the winning call is recognised when its offer comes late", glareLateOffer},
+		{"glare: one of several own calls wins, the same at both ends", glareSeveral},
 		{"glare: equal call ids end both", glareEqual},
 		{"glare: an accepted call is no rival", glareAccepted},
 		{"duplicate: a call id is used once", duplicateID},
+		{"answer: what ringing carried is not sent again", saidOnce},
 		{"late and duplicate messages are dropped, the call goes on", duplicates},
 		{"later version: unknown fields and types are skipped", unknownFields},
 		{"later version: refused in words, before and in a call", futureVersion},
@@ -153,6 +156,22 @@ func duplicates(t *testing.T, w *world) {
 		t.Error("hold and resume come in the wrong order")
 	}
 	silent(t, in, time.Second)
+}
+
+func saidOnce(t *testing.T, w *world) {
+	peer, in := w.rawCall(rawOffer())
+	must(t, in.Ringing(answer))
+	must(t, in.Accept(answer))
+	ringing, err := signaling.ReadMessage(peer)
+	must(t, err)
+	accept, err := signaling.ReadMessage(peer)
+	must(t, err)
+	if len(ringing.Nonce) == 0 || len(ringing.SDP) == 0 {
+		t.Errorf("ringing carries %#v", ringing)
+	}
+	if accept.Type != signaling.TypeAccept || len(accept.Nonce)+len(accept.Certificate)+len(accept.Binding)+len(accept.SDP) > 0 {
+		t.Error("accept says again what ringing said")
+	}
 }
 
 // frame puts a length before a body.
@@ -362,9 +381,10 @@ func opensStreams(t *testing.T, w *world) {
 		waiting = append(waiting, arrived)
 	}
 	synctest.Wait()
+	begin := time.Now()
 	_, arrived := w.raw()
-	if got := <-arrived; !errors.Is(got.err, signaling.ErrRefused) {
-		t.Errorf("stream 65: %v", got.err)
+	if got := <-arrived; !errors.Is(got.err, signaling.ErrRefused) || time.Since(begin) > 0 {
+		t.Errorf("stream 65 after %v: %v", time.Since(begin), got.err)
 	}
 	for _, arrived := range waiting {
 		<-arrived
