@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,9 +31,10 @@ type facts struct {
 	account    publication
 	hasAccount bool // this device holds the account key and must publish the account record
 
-	reach     Reachability
-	witnesses int // connected servers that can dial us back
-	reachWhy  string
+	reach      Reachability
+	reachAsked bool // a witness has been asked
+	witnesses  int  // connected servers that can dial us back
+	reachWhy   string
 }
 
 // publication is what became of the last publication of a record.
@@ -56,8 +58,8 @@ type verdict struct {
 //   - own records acknowledged by min(3, servers alive) nodes;
 //   - proven reachability, unless nobody can tell.
 //
-// To stay online one neighbour and one acknowledgement are enough: what more is
-// wanted is sought meanwhile.
+// To stay online less is enough, while the rest is sought: one neighbour, one
+// acknowledgement or the copy a server keeps itself, and a proof not yet asked for.
 func judge(f facts) verdict {
 	want := max(1, min(overlay.Neighbours, f.alive))
 	if f.wasOnline {
@@ -69,13 +71,14 @@ func judge(f facts) verdict {
 	if f.servers < want && !begins {
 		miss(MissingNeighbours, neighboursWhy(f, want))
 	}
-	if why := f.presence.lacks(want, begins); why != "" {
+	keeps := begins || f.wasOnline
+	if why := f.presence.lacks(want, keeps); why != "" {
 		miss(MissingPresence, why)
 	}
-	if why := f.account.lacks(want, begins); f.hasAccount && why != "" {
+	if why := f.account.lacks(want, keeps); f.hasAccount && why != "" {
 		miss(MissingAccount, why)
 	}
-	if f.reach == ReachUnknown && f.witnesses > 0 {
+	if f.reach == ReachUnknown && f.witnesses > 0 && (f.reachAsked || !f.wasOnline) {
 		miss(MissingReach, f.reachWhy)
 	}
 	v.online = len(v.missing) == 0
@@ -92,11 +95,11 @@ func neighboursWhy(f facts, want int) string {
 	return "no server has answered yet"
 }
 
-// lacks says what a publication lacks, "" for nothing. A record that only this
-// node keeps is enough where there is no other server.
-func (p publication) lacks(want int, begins bool) string {
+// lacks says what a publication lacks, "" for nothing. ownCopy: a record that only
+// this node, a server, keeps is enough.
+func (p publication) lacks(want int, ownCopy bool) string {
 	switch {
-	case p.valid && (p.acks >= want || (begins && p.local)):
+	case p.valid && (p.acks >= want || (ownCopy && p.local)):
 		return ""
 	case p.why != "":
 		return p.why
@@ -138,7 +141,7 @@ func (n *Node) evaluate() {
 		return
 	}
 	if state != was {
-		n.cfg.Log.Info("login state", "state", state, "took", since, "missing", s.Login.Missing)
+		n.cfg.Log.Info("login state", "state", state, "took", since, "missing", describe(s.Login.Missing))
 	}
 	n.hub.publish(Event{Status: &s})
 }
@@ -174,17 +177,25 @@ func (l *login) apply(f facts, v verdict, now time.Time) {
 }
 
 func (n *Node) facts() facts {
-	reach, why := n.over.Reach()
+	reach, asked, why := n.over.Reach()
 	f := facts{
 		serving: n.over.Serving(), first: n.first(),
 		members: len(n.over.Members()), servers: len(n.over.Servers()), alive: n.over.Alive(),
 		joinWhy:    n.over.Joining().Why,
 		hasAccount: n.id.HasAccountKey(),
-		reach:      Reachability(reach), reachWhy: why, witnesses: n.over.Witnesses(),
+		reach:      Reachability(reach), reachAsked: asked, reachWhy: why, witnesses: n.over.Witnesses(),
 	}
 	f.presence, f.account = n.records.published(n.now())
 	n.login.mu.Lock()
 	f.wasOnline = n.login.state == Online
 	n.login.mu.Unlock()
 	return f
+}
+
+func describe(missing []Missing) string {
+	var parts []string
+	for _, m := range missing {
+		parts = append(parts, m.What+" ("+m.Why+")")
+	}
+	return strings.Join(parts, "; ")
 }

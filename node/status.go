@@ -7,7 +7,7 @@ import (
 
 // Status returns a snapshot.
 func (n *Node) Status() Status {
-	reach, _ := n.over.Reach()
+	reach, _, _ := n.over.Reach()
 	s := Status{
 		Addresses: n.addresses(),
 		Overlay:   Overlay{Peers: len(n.over.Members()), Role: RoleClient},

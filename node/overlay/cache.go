@@ -21,7 +21,7 @@ const (
 	cacheVersion   = 1
 	cacheFile      = "peers.json"
 	maxCached      = 64
-	maxCachedAddrs = 4
+	maxCachedAddrs = 8
 	maxCacheBytes  = 256 << 10
 )
 

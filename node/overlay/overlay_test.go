@@ -122,7 +122,7 @@ func TestPublishCountsAcknowledgements(t *testing.T) {
 func TestReachableDirectly(t *testing.T) {
 	server := member(t, true)
 	phone := member(t, false, server)
-	eventually(t, "a proof", func() bool { s, _ := phone.Reach(); return s == ReachDirect })
+	eventually(t, "a proof", func() bool { s, _, _ := phone.Reach(); return s == ReachDirect })
 	if len(phone.Addresses()) == 0 {
 		t.Error("no address to publish")
 	}
@@ -132,7 +132,7 @@ func TestReachableThroughARelay(t *testing.T) {
 	relay, witness := member(t, true), member(t, true)
 	phone := member(t, false, relay, witness)
 	eventually(t, "two servers", func() bool { return len(phone.Servers()) == 2 })
-	eventually(t, "direct proof", func() bool { s, _ := phone.Reach(); return s == ReachDirect })
+	eventually(t, "direct proof", func() bool { s, _, _ := phone.Reach(); return s == ReachDirect })
 
 	var p proof
 	p.byRelay(t.Context(), phone.reach, phone.supporting(ReachProtocol))
@@ -140,7 +140,7 @@ func TestReachableThroughARelay(t *testing.T) {
 		t.Fatalf("%+v", p)
 	}
 	phone.reach.settle(proof{relay: p.relay, circuits: p.circuits, expires: p.expires}, true)
-	if s, _ := phone.Reach(); s != ReachRelay {
+	if s, _, _ := phone.Reach(); s != ReachRelay {
 		t.Errorf("reach is %s", s)
 	}
 
@@ -156,7 +156,7 @@ func TestReachableThroughARelay(t *testing.T) {
 	}
 
 	phone.reach.lost(p.relay)
-	if s, why := phone.Reach(); s != ReachUnknown || why == "" {
+	if s, _, why := phone.Reach(); s != ReachUnknown || why == "" {
 		t.Errorf("after the relay was lost: %s, %q", s, why)
 	}
 }
@@ -236,6 +236,10 @@ func TestDialsQUICFirst(t *testing.T) {
 		t.Error(got)
 	}
 	if got := delays(tcp); got[0] != 0 {
+		t.Error(got)
+	}
+	lan := ma.StringCast("/ip4/192.168.1.1/udp/1/quic-v1")
+	if got := delays(lan, circuit); !slices.Equal(got, []time.Duration{0, circuitDelayLAN}) {
 		t.Error(got)
 	}
 	if got := delays(circuit); got[0] != 0 {

@@ -5,29 +5,38 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// How long a dial by the second and third choice waits for the first.
+// How long a dial by the second and third choice waits for the first. A private
+// address answers at once or belongs to another network.
 const (
-	tcpDelay     = 200 * time.Millisecond
-	circuitDelay = 150 * time.Millisecond
+	tcpDelay        = 200 * time.Millisecond
+	circuitDelay    = 150 * time.Millisecond
+	circuitDelayLAN = 30 * time.Millisecond
 )
 
 // rankDials dials QUIC at once, TCP when QUIC has not answered, and circuits soon:
 // signalling starts on whatever connects first, a direct connection follows.
 func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
-	quic, direct := false, false
+	quic, afterDirect := false, time.Duration(0)
 	for _, a := range addrs {
-		direct = direct || !IsCircuit(a)
-		quic = quic || (isQUIC(a) && !IsCircuit(a))
+		if IsCircuit(a) {
+			continue
+		}
+		quic = quic || isQUIC(a)
+		if manet.IsPublicAddr(a) {
+			afterDirect = circuitDelay
+		}
+		afterDirect = max(afterDirect, circuitDelayLAN)
 	}
 	ranked := make([]network.AddrDelay, 0, len(addrs))
 	for _, a := range addrs {
 		delay := time.Duration(0)
 		switch {
-		case IsCircuit(a) && direct:
-			delay = circuitDelay
-		case !IsCircuit(a) && !isQUIC(a) && quic:
+		case IsCircuit(a):
+			delay = afterDirect
+		case !isQUIC(a) && quic:
 			delay = tcpDelay
 		}
 		ranked = append(ranked, network.AddrDelay{Addr: a, Delay: delay})

@@ -39,6 +39,7 @@ type reach struct {
 
 	mu       sync.Mutex
 	state    Reachability
+	asked    bool   // a witness has been asked
 	why      string // why the state is unknown
 	natted   bool   // others see us at an address that no interface has
 	proven   []ma.Multiaddr
@@ -53,11 +54,12 @@ func newReach(o *Overlay) *reach {
 	return &reach{o: o, again: make(chan struct{}, 1), state: ReachUnknown, why: "no server has been asked yet"}
 }
 
-// Reach returns what is proven, and when nothing is, why.
-func (o *Overlay) Reach() (Reachability, string) {
+// Reach returns what is proven, whether anybody has been asked yet, and when nothing
+// is proven, why.
+func (o *Overlay) Reach() (state Reachability, asked bool, why string) {
 	o.reach.mu.Lock()
 	defer o.reach.mu.Unlock()
-	return o.reach.state, o.reach.why
+	return o.reach.state, o.reach.asked, o.reach.why
 }
 
 // Witnesses counts the connected servers that can dial us back.
@@ -140,7 +142,7 @@ func (r *reach) loop() {
 		if witnesses := r.o.supporting(ReachProtocol); len(witnesses) > 0 {
 			r.prove(witnesses)
 		}
-		state, _ := r.o.Reach()
+		state, _, _ := r.o.Reach()
 		wait := time.Hour
 		if state != ReachUnknown {
 			retry = retry.Up(r.o.now())
@@ -268,7 +270,7 @@ func btoi(b bool) int {
 func (r *reach) settle(p proof, natted bool) {
 	r.mu.Lock()
 	r.proven, r.circuits, r.relay, r.expires = p.direct, p.circuits, p.relay, p.expires
-	r.why = ""
+	r.asked, r.why = true, ""
 	switch {
 	case len(p.direct) > 0 && (!natted || r.o.Serving()):
 		r.state = ReachDirect

@@ -53,17 +53,22 @@ func (r *reach) reserve(ctx context.Context) (peer.ID, time.Time, error) {
 	return "", time.Time{}, err
 }
 
-// circuitsVia returns our own addresses through a relay we are connected to.
+// circuitsVia returns our own addresses through a relay we are connected to, one
+// per transport and address family: a caller may have only some of them.
 func (o *Overlay) circuitsVia(relay peer.ID) []ma.Multiaddr {
 	tail, err := ma.NewMultiaddr("/p2p/" + relay.String() + "/p2p-circuit")
 	if err != nil {
 		return nil
 	}
 	var circuits []ma.Multiaddr
+	type kind struct{ quic, ip6 bool }
+	have := make(map[kind]bool)
 	for _, a := range withoutLocal(o.dialable(relay)) {
-		if len(circuits) < maxCircuits {
+		k := kind{isQUIC(a), isIP6(a)}
+		if !have[k] && len(circuits) < maxCircuits {
 			circuits = append(circuits, a.Encapsulate(tail))
 		}
+		have[k] = true
 	}
 	return circuits
 }
