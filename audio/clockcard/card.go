@@ -8,12 +8,13 @@
 //
 //	start     10ms      20ms      30ms
 //	|-block 0-|-block 1-|-block 2-|
-//	     ^pull 1   ^pull 2   ^pull 3       Lead = 5 ms
+//	^pull 1   ^pull 2   ^pull 3            Lead = 10 ms
 //
 // Block 0 would have to be pulled before the card was opened, so the card
-// starts with 10 ms of silence in its buffer. A pull that comes after its
-// block's moment is an underrun: that block is silence, what the player has is
-// kept for the next block, and the clock goes on as if nothing had happened.
+// starts with 10 ms of silence in its buffer. A pull that comes too late is an
+// underrun: what should have been heard by then is silence, the rest of the block
+// is heard in its place. Blocks that have passed whole are silence and not pulled
+// at all. The clock goes on as if nothing had happened.
 package clockcard
 
 import (
@@ -27,8 +28,9 @@ import (
 
 // Lead is how long before its first sample is heard a block is pulled. It is
 // part of the delay from mouth to ear: less would turn every hiccup of the
-// scheduler into an underrun, more would be heard as delay.
-const Lead = 5 * time.Millisecond
+// scheduler into an underrun, more would be heard as delay. Real cards have no
+// less than this: one period that is played while the next is filled.
+const Lead = audio.PullDuration
 
 // backlogSamples is how much captured sound the card keeps for a reader that
 // is late (200 ms); what is older is lost, as on a real card.
@@ -120,26 +122,28 @@ func (c *Card) play() {
 	block := make([]int16, audio.PullSamples)
 	c.speak(block)
 	for k := int64(1); c.waitUntil(c.moment(k * audio.PullSamples).Add(-Lead)); k++ {
-		if late := c.lateBlocks(k); late > 0 {
-			c.underruns.Add(uint64(late))
-			k += late
+		for ; c.late(k) >= audio.PullSamples; k++ {
 			clear(block)
-			for range late {
-				c.speak(block)
-			}
+			c.heardLate(block)
 		}
 		c.player.Pull(block)
-		c.speak(block)
+		if late := min(c.late(k), audio.PullSamples); late > 0 {
+			clear(block[:late])
+			c.heardLate(block)
+		} else {
+			c.speak(block)
+		}
 	}
 }
 
-// lateBlocks returns how many blocks from block k on have missed their moment.
-func (c *Card) lateBlocks(k int64) int64 {
-	late := time.Since(c.moment(k * audio.PullSamples))
-	if late <= 0 {
-		return 0
-	}
-	return int64(late/audio.PullDuration) + 1
+// late returns how many samples of block k should have been heard by now; none
+// if it is not positive.
+func (c *Card) late(k int64) int64 { return samples(time.Since(c.start)) - k*audio.PullSamples }
+
+// heardLate plays a block that lacks its beginning, or all of it.
+func (c *Card) heardLate(block []int16) {
+	c.underruns.Add(1)
+	c.speak(block)
 }
 
 func (c *Card) speak(pcm []int16) {
@@ -185,8 +189,8 @@ func (c *Card) waitUntil(t time.Time) bool {
 // Start returns the moment of sample 0.
 func (c *Card) Start() time.Time { return c.start }
 
-// Underruns implements audio.Stream: blocks of 10 ms that were silence because
-// their pull came too late.
+// Underruns implements audio.Stream: blocks of 10 ms that were silence, in part
+// or whole, because their pull came too late.
 func (c *Card) Underruns() uint64 { return c.underruns.Load() }
 
 // Overruns counts the reads that came so late that captured sound was lost.
