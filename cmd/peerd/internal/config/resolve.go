@@ -99,6 +99,9 @@ func resolve(dirs Dirs, flags Flags, env Env, file []byte) (Config, error) {
 			errs = append(errs, fmt.Errorf("%s: %w: %w", g.source, ErrInvalid, err))
 		}
 	}
+	if c.MediaPort != 0 && c.MediaPort == c.RelayPort {
+		errs = append(errs, fmt.Errorf("media-port and relay-port are both %d: %w", c.MediaPort, ErrInvalid))
+	}
 	if c.Name == "" {
 		c.Name = userName(env)
 	}

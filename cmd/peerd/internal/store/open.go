@@ -99,7 +99,11 @@ func openChecked(path string) (db *bbolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("%v: %w", p, ErrDamaged)
+			err = fmt.Errorf("%v: %w", p, ErrDamaged)
+			if db != nil {
+				err = errors.Join(err, db.Close())
+			}
+			db = nil
 		}
 	}()
 	if err := checkShape(path); err != nil {
@@ -173,7 +177,7 @@ func checkShape(path string) error {
 		return err
 	}
 	valid := false
-	for _, page := range []int64{0, int64(os.Getpagesize())} {
+	for _, page := range []int64{0, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10} { // the second at any page size
 		meta := make([]byte, metaSize)
 		if _, err := f.ReadAt(meta, page+metaAt); err != nil && !errors.Is(err, io.EOF) {
 			return err
