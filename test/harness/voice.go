@@ -17,35 +17,39 @@ func Voice(seconds int, seed uint64) []int16 {
 	phase := 0.0
 	for at := 0; at < len(pcm); {
 		n := min(len(pcm)-at, audio.SampleRate*(120+r.IntN(160))/1000)
-		s := newSyllable(r)
-		glide := (r.Float64() - 0.5) * 0.4 / float64(n)
+		weights := syllable(r, pitch)
+		glide := (r.Float64() - 0.5) / float64(n)
 		for i := range n {
-			now := pitch * (1 + glide*float64(i))
-			phase += 2 * math.Pi * now / audio.SampleRate
+			phase += 2 * math.Pi * pitch * (1 + glide*float64(i)) / audio.SampleRate
 			swell := math.Sin(math.Pi * float64(i) / float64(n))
-			pcm[at+i] = int16(9000 * swell * s.sample(phase, now))
+			pcm[at+i] = int16(4500 * swell * harmonics(weights, phase))
 		}
 		at += n
 	}
 	return pcm
 }
 
-// syllable is the weight of each harmonic for a while.
-type syllable struct{ formants [3]float64 }
-
-func newSyllable(r *rand.Rand) syllable {
-	return syllable{[3]float64{300 + 500*r.Float64(), 900 + 1300*r.Float64(), 2300 + 700*r.Float64()}}
+// syllable is the weight of each harmonic of a tone, below 2.3 kHz so that a
+// glide of half an octave stays in the band of speech.
+func syllable(r *rand.Rand, pitch float64) []float64 {
+	formants := [3]float64{300 + 500*r.Float64(), 900 + 900*r.Float64(), 1900 + 400*r.Float64()}
+	weights := make([]float64, int(2300/pitch))
+	for h := range weights {
+		weights[h] = 0.05 / float64(h+1)
+		for i, f := range formants {
+			d := (float64(h+1)*pitch - f) / 130
+			weights[h] += math.Exp(-d*d) / float64(i+1)
+		}
+	}
+	return weights
 }
 
-func (s syllable) sample(phase, pitch float64) float64 {
-	var sum float64
-	for h := 1.0; h*pitch < 3400; h++ {
-		var weight float64
-		for i, f := range s.formants {
-			d := (h*pitch - f) / 130
-			weight += math.Exp(-d*d) / float64(i+1)
-		}
-		sum += (weight + 0.05/h) * math.Sin(h*phase)
+// harmonics sums weights[h] sin((h+1) phase).
+func harmonics(weights []float64, phase float64) (sum float64) {
+	before, now, twice := 0.0, math.Sin(phase), 2*math.Cos(phase)
+	for _, w := range weights {
+		sum += w * now
+		before, now = now, twice*now-before
 	}
-	return sum / 2
+	return sum
 }
