@@ -41,7 +41,9 @@ type facts struct {
 type publication struct {
 	valid bool // published at all, and not expired
 	local bool // kept by this node, a server
+	stale bool // our addresses have changed since
 	acks  int
+	addrs []string // in the record
 	why   string
 }
 
@@ -92,14 +94,16 @@ func neighboursWhy(f facts, want int) string {
 	if f.joinWhy != "" {
 		return "no server answers: " + f.joinWhy
 	}
-	return "no server has answered yet"
+	return "no server is connected"
 }
 
-// lacks says what a publication lacks, "" for nothing. ownCopy: a record that only
-// this node, a server, keeps is enough.
-func (p publication) lacks(want int, ownCopy bool) string {
+// lacks says what a publication lacks, "" for nothing. lenient: a record that only
+// this node, a server, keeps is enough, and one with older addresses too.
+func (p publication) lacks(want int, lenient bool) string {
 	switch {
-	case p.valid && (p.acks >= want || (ownCopy && p.local)):
+	case p.valid && p.stale && !lenient:
+		return "published with addresses that have changed since"
+	case p.valid && (p.acks >= want || (lenient && p.local)):
 		return ""
 	case p.why != "":
 		return p.why
@@ -185,7 +189,7 @@ func (n *Node) facts() facts {
 		hasAccount: n.id.HasAccountKey(),
 		reach:      Reachability(reach), reachAsked: asked, reachWhy: why, witnesses: n.over.Witnesses(),
 	}
-	f.presence, f.account = n.records.published(n.now())
+	f.presence, f.account = n.records.published(n.now(), n.plainAddresses())
 	n.login.mu.Lock()
 	f.wasOnline = n.login.state == Online
 	n.login.mu.Unlock()

@@ -28,6 +28,8 @@ func TestJudge(t *testing.T) {
 			[]string{MissingNeighbours, MissingPresence, MissingAccount}, false},
 		{"a second device has no account record", func(f *facts) { f.hasAccount, f.account = false, publication{} }, nil, false},
 		{"too few acknowledge", func(f *facts) { f.presence.acks = 2 }, []string{MissingPresence}, false},
+		{"a relay found after publishing", func(f *facts) { f.presence.stale = true }, []string{MissingPresence}, false},
+		{"addresses changed while online", func(f *facts) { f.presence.stale, f.wasOnline = true, true }, nil, false},
 		{"expired", func(f *facts) { f.presence.valid = false }, []string{MissingPresence}, false},
 		{"a first node met by a second", func(f *facts) {
 			*f = facts{serving: true, wasOnline: true, members: 1, servers: 1, alive: 1, witnesses: 1,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,6 +128,25 @@ func TestWarmRestartWithDeadBootstrapNodes(t *testing.T) {
 	t.Logf("warm after %d ms", s.Login.TookMS)
 }
 
+func TestServerComesBack(t *testing.T) {
+	o := nodetest.New(t, 1, 2)
+	server := o.Servers[0]
+	server.Config.Listen = nil
+	for _, a := range server.Status().Addresses {
+		server.Config.Listen = append(server.Config.Listen, strings.TrimSuffix(a, "/p2p/"+server.Identity.Device().String()))
+	}
+	server.Config.Role = node.RoleServer
+	server.Restart(t)
+	for _, c := range o.Clients {
+		c.WaitOnline(t)
+		c.WaitStatus(t, "the server again", func(s node.Status) bool { return s.Overlay.Peers > 0 })
+	}
+	p, err := o.Clients[0].Connect(t.Context(), o.Clients[1].Link())
+	if err != nil || p.Device != o.Clients[1].Identity.Device() {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 func TestThirtyAtOnce(t *testing.T) {
 	o := nodetest.New(t, 1, 0)
 	var all []*nodetest.Member
@@ -145,7 +165,7 @@ func TestMissingSaysWhy(t *testing.T) {
 	m := nodetest.Start(t, nodetest.Config(t, "lost", node.RoleClient, []string{"/ip4/127.0.0.1/tcp/9/p2p/" + dead}))
 	s := m.WaitStatus(t, "a reason", func(s node.Status) bool {
 		return len(s.Login.Missing) > 0 && s.Login.Missing[0].What == node.MissingNeighbours &&
-			len(s.Login.Missing[0].Why) > len("no server has answered yet")
+			len(s.Login.Missing[0].Why) > len("no server is connected")
 	})
 	if s.State != node.Starting || s.Login.Missing[0].Since.IsZero() {
 		t.Errorf("%+v", s)

@@ -44,12 +44,13 @@ type sealed struct {
 	presence []byte
 }
 
-func (r *ownRecords) published(now time.Time) (presence, account publication) {
+func (r *ownRecords) published(now time.Time, addrs []string) (presence, account publication) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	presence, account = r.presence, r.account
 	alive := now.Before(r.current.expires)
 	presence.valid, account.valid = presence.valid && alive, account.valid && alive
+	presence.stale = !sameSet(presence.addrs, addrs)
 	return presence, account
 }
 
@@ -189,9 +190,9 @@ func (n *Node) publish() bool {
 			return
 		}
 		key := presence.AccountKey(n.id.Account(), s.day)
-		done <- n.store(key, s.account, &n.records.account)
+		done <- n.store(key, s.account, s.addrs, &n.records.account)
 	}()
-	p := n.store(presence.PresenceKey(n.id.Device(), s.day), s.presence, &n.records.presence)
+	p := n.store(presence.PresenceKey(n.id.Device(), s.day), s.presence, s.addrs, &n.records.presence)
 	a := <-done
 	n.publishNextDay(s)
 	want := min(overlay.Neighbours, alive)
@@ -202,9 +203,9 @@ func (n *Node) publish() bool {
 
 // store publishes one record and keeps its state current while acknowledgements
 // come in, so that the login does not wait for the slowest node.
-func (n *Node) store(key string, value []byte, state *publication) publication {
+func (n *Node) store(key string, value []byte, addrs []string, state *publication) publication {
 	note := func(r overlay.Receipt) publication {
-		p := publication{valid: r.Acks > 0 || r.Local, local: r.Local, acks: r.Acks}
+		p := publication{valid: r.Acks > 0 || r.Local, local: r.Local, acks: r.Acks, addrs: addrs}
 		if r.Err != nil && r.Acks == 0 {
 			p.why = r.Err.Error()
 		}

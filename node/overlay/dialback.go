@@ -24,7 +24,7 @@ const (
 	askLimit      = 5 * time.Second  // of one exchange
 	askWindow     = 10 * time.Second // a peer may ask askBurst times in this time
 	askBurst      = 4
-	maxDialbacks  = 16 // dials at the same time
+	maxDialbacks  = 16 // dials at the same time, direct ones and circuits each
 )
 
 // askReach has a witness dial us back and returns the addresses it reached.
@@ -74,8 +74,9 @@ func readReachResults(r io.Reader) (reached []ma.Multiaddr, err error) {
 // dialback is the server's side: it dials from a host of its own, with a key and
 // ports of its own, so that the asker's router cannot take it for an answer.
 type dialback struct {
-	o     *Overlay
-	slots chan struct{}
+	o *Overlay
+	// Dials to a router that drops them take long: circuits do not queue behind them.
+	direct, circuits chan struct{}
 
 	mu     sync.Mutex
 	dialer host.Host // made at the first request
@@ -83,7 +84,10 @@ type dialback struct {
 }
 
 func newDialback(o *Overlay) *dialback {
-	return &dialback{o: o, slots: make(chan struct{}, maxDialbacks), asked: make(map[peer.ID][]time.Time)}
+	return &dialback{
+		o: o, direct: make(chan struct{}, maxDialbacks), circuits: make(chan struct{}, maxDialbacks),
+		asked: make(map[peer.ID][]time.Time),
+	}
 }
 
 func (d *dialback) close() {
@@ -238,9 +242,13 @@ func trim(s string, most int) string { return s[:min(most, len(s))] }
 
 // dial proves that asker answers at target: the handshake authenticates it.
 func (d *dialback) dial(ctx context.Context, target ma.Multiaddr, asker peer.ID) error {
+	slots := d.direct
+	if IsCircuit(target) {
+		slots = d.circuits
+	}
 	select {
-	case d.slots <- struct{}{}:
-		defer func() { <-d.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
