@@ -62,6 +62,19 @@ func DeviceFromKey(raw []byte) (DeviceID, error) {
 	return peer.IDFromPublicKey(key)
 }
 
+// ParseDevice reads a device id as its String writes it (12D3Koo...).
+func ParseDevice(text string) (DeviceID, error) {
+	if len(text) > 128 {
+		return "", fmt.Errorf("device id of %d characters: %w", len(text), ErrBadKey)
+	}
+	device, err := peer.Decode(text)
+	if err != nil {
+		return "", fmt.Errorf("device id %q: %w: %w", text, err, ErrBadKey)
+	}
+	_, err = DeviceKeyBytes(device)
+	return device, err
+}
+
 // DeviceKeyBytes returns the raw 32-byte Ed25519 public key inside a device id.
 func DeviceKeyBytes(device DeviceID) ([]byte, error) {
 	if len(device) > 64 {

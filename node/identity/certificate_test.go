@@ -138,6 +138,19 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+func TestParseDevice(t *testing.T) {
+	device := newIdentity(t, "alice").Device()
+	if got, err := ParseDevice(device.String()); err != nil || got != device {
+		t.Errorf("%v, %v", got, err)
+	}
+	rsa := "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N" // a hash, no key inside
+	for _, bad := range []string{"", "x", rsa, strings.Repeat("1", 1<<20)} {
+		if _, err := ParseDevice(bad); !errors.Is(err, ErrBadKey) {
+			t.Errorf("%.20q: %v", bad, err)
+		}
+	}
+}
+
 func FuzzParseCertificate(f *testing.F) {
 	raw := newIdentity(f, "alice").Certificate().Marshal()
 	for _, seed := range [][]byte{raw, raw[:50], nil, append([]byte{2}, raw[1:]...), make([]byte, MaxCertificateSize)} {

@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 const (
@@ -257,11 +255,8 @@ func deviceStrings(devices []DeviceID) []string {
 func parseDevices(texts []string) ([]DeviceID, error) {
 	out := make([]DeviceID, len(texts))
 	for i, text := range texts {
-		device, err := peer.Decode(text)
+		device, err := ParseDevice(text)
 		if err != nil {
-			return nil, fmt.Errorf("device id %q: %w", text, err)
-		}
-		if _, err := DeviceKeyBytes(device); err != nil {
 			return nil, err
 		}
 		out[i] = device

@@ -3,6 +3,7 @@ package presence
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -110,6 +111,15 @@ func TestSelectTakesTheNewestValidOne(t *testing.T) {
 	}
 }
 
+// fixedIdentity has the same keys in every process of the fuzzer.
+func fixedIdentity(f *testing.F) *identity.Identity {
+	id, _, err := identity.New("alice", rand.NewChaCha8([32]byte{1}))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return id
+}
+
 func fuzzSeeds(f *testing.F, value []byte) {
 	for _, seed := range [][]byte{value, value[:len(value)-1], value[:overhead], nil, append([]byte{2}, value[1:]...), make([]byte, overhead)} {
 		f.Add(seed)
@@ -117,7 +127,7 @@ func fuzzSeeds(f *testing.F, value []byte) {
 }
 
 func FuzzOpenPresence(f *testing.F) {
-	id := newIdentity(f, "alice")
+	id := fixedIdentity(f)
 	value := sealPresence(f, id, testPresence(id, start))
 	fuzzSeeds(f, value)
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -154,7 +164,7 @@ func FuzzOpenAccount(f *testing.F) {
 }
 
 func FuzzValidate(f *testing.F) {
-	id := newIdentity(f, "alice")
+	id := fixedIdentity(f)
 	value := sealPresence(f, id, testPresence(id, start))
 	key, v := PresenceKey(id.Device(), Day(start)), at(start)
 	fuzzSeeds(f, value)

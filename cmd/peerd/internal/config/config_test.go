@@ -132,6 +132,37 @@ func TestParseAudio(t *testing.T) {
 	}
 }
 
+func TestAddresses(t *testing.T) {
+	const id = "/p2p/12D3KooWBsyQtXPDhnkoVbGUtRFXzDKe5UgGqL6SMLJzTnZmUEAn"
+	for _, c := range []struct {
+		check      func([]string) error
+		addr, says string // says is empty for a good one
+	}{
+		{checkListen, "/ip4/0.0.0.0/udp/0/quic-v1", ""},
+		{checkListen, "/ip6/::/tcp/27470", ""},
+		{checkListen, "0.0.0.0:5060", "begins with /"},
+		{checkListen, "", "begins with /"},
+		{checkListen, "/ip4", "write for instance"},
+		{checkListen, "/ip4/::1/tcp/1", `"::1" is no ip4 address`},
+		{checkListen, "/ip6/127.0.0.1/tcp/1", "no ip6 address"},
+		{checkListen, "/ip5/127.0.0.1/tcp/1", "neither ip4 nor ip6"},
+		{checkListen, "/ip4/0.0.0.0/tcp/65536", "no number from 0 to 65535"},
+		{checkListen, "/ip4/0.0.0.0/udp/1", "neither /udp/PORT/quic-v1 nor /tcp/PORT"},
+		{checkListen, "/ip4/0.0.0.0/tcp/1" + id, "neither /udp/PORT/quic-v1 nor /tcp/PORT"},
+		{checkBootstrap, "/ip4/192.0.2.1/udp/1/quic-v1" + id, ""},
+		{checkBootstrap, "/dns4/peerd.example/tcp/1" + id, ""},
+		{checkBootstrap, "/ip4/192.0.2.1/udp/1/quic-v1", "id is missing"},
+		{checkBootstrap, "/ip4/192.0.2.1/p2p/x", "neither /udp/PORT/quic-v1"},
+		{checkBootstrap, "/ip4/192.0.2/tcp/1" + id, "no ip4 address"},
+		{checkBootstrap, "/dns4//tcp/1" + id, "name is empty"},
+	} {
+		_, err := eachAddr([]string{c.addr}, c.check)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: %v, want %q", c.addr, err, c.says)
+		}
+	}
+}
+
 func TestDirs(t *testing.T) {
 	run := "/run/user/1000"
 	for name, c := range map[string]struct {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/multiformats/go-multiaddr"
 )
 
 // DefaultPort is the overlay's UDP and TCP port unless another is asked for or
@@ -37,7 +35,7 @@ func Settings() []Setting {
 			return nil
 		}},
 		{"listen", strings.Join(defaultListen(DefaultPort), " "), true, "multiaddr to listen on", func(c *Config, v []string) (err error) {
-			c.Listen, err = multiaddrs(v, false)
+			c.Listen, err = eachAddr(v, checkListen)
 			return err
 		}},
 		{"media-port", "0", false, "UDP port of calls' sound, 0 = any", func(c *Config, v []string) (err error) {
@@ -49,7 +47,7 @@ func Settings() []Setting {
 			return err
 		}},
 		{"bootstrap", "", true, "multiaddr with /p2p/ of a node to join by", func(c *Config, v []string) (err error) {
-			c.Bootstrap, err = multiaddrs(v, true)
+			c.Bootstrap, err = eachAddr(v, checkBootstrap)
 			return err
 		}},
 		{"role", RoleAuto, false, "auto, client or server", func(c *Config, v []string) (err error) {
@@ -133,20 +131,4 @@ func boolean(text string) (bool, error) {
 		return false, fmt.Errorf("%q is neither true nor false", text)
 	}
 	return b, nil
-}
-
-// multiaddrs checks a list of addresses; with peer they must end in /p2p/.
-func multiaddrs(texts []string, peer bool) ([]string, error) {
-	out := make([]string, 0, len(texts))
-	for _, text := range texts {
-		addr, err := multiaddr.NewMultiaddr(text)
-		if err != nil {
-			return nil, fmt.Errorf("%q is no multiaddr such as /ip4/192.0.2.1/udp/%d/quic-v1", text, DefaultPort)
-		}
-		if _, err := addr.ValueForProtocol(multiaddr.P_P2P); peer && err != nil {
-			return nil, fmt.Errorf("%q lacks the node's id at its end: /p2p/12D3...", text)
-		}
-		out = append(out, addr.String())
-	}
-	return out, nil
 }

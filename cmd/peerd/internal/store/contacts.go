@@ -9,7 +9,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/peerd/peerd/node/identity"
 	"go.etcd.io/bbolt"
 )
@@ -234,7 +233,7 @@ func decodeContact(raw []byte) (Contact, error) {
 	}
 	c := Contact{Petname: r.Petname, Link: link, Added: time.UnixMilli(r.Added), Blocked: r.Blocked}
 	for _, d := range r.Devices {
-		id, err := peer.Decode(d.ID)
+		id, err := identity.ParseDevice(d.ID)
 		if err != nil {
 			return Contact{}, fmt.Errorf("device of contact %q: %w: %w", r.Petname, err, ErrDamaged)
 		}
