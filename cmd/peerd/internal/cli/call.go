@@ -68,14 +68,15 @@ type change struct {
 // run dials and follows the call to its end. It subscribes before it dials, so
 // that no change is missed.
 func (f *follower) run(ctx context.Context, who string) (localapi.Call, error) {
-	// The stream outlives Ctrl-C: the end of the call is still to be told.
+	// Dialling and the stream outlive Ctrl-C: a call that has begun is to be
+	// hung up, and its end to be told.
 	stream, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	w, err := f.client.Watch(stream)
 	if err != nil {
 		return f.last, err
 	}
-	dialled, err := f.client.Dial(ctx, who)
+	dialled, err := f.dial(stream, who)
 	if err != nil {
 		w.Close()
 		return f.last, err
@@ -85,6 +86,16 @@ func (f *follower) run(ctx context.Context, who string) (localapi.Call, error) {
 	go read(stream, w, f.changes)
 	f.tell(dialled)
 	return f.follow(ctx, stream)
+}
+
+func (f *follower) dial(ctx context.Context, who string) (localapi.Call, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errSilentDaemon)
+	defer cancel()
+	call, err := f.client.Dial(ctx, who)
+	if err != nil && context.Cause(ctx) != nil {
+		err = context.Cause(ctx)
+	}
+	return call, err
 }
 
 // read hands over events until the stream ends or ctx does.

@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/peerd/peerd/cmd/peerd/internal/config"
 	"github.com/peerd/peerd/cmd/peerd/internal/localapi"
@@ -33,7 +32,7 @@ the file that "peerd files" names (media-port = 5000); flag over variable over f
   peerd daemon --home /tmp/echo --answer echo --audio null`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(a.settings(cmd.Flags()), config.ReadEnv(a.Environ))
+			cfg, err := config.Load(a.settings(cmd), config.ReadEnv(a.Environ))
 			if err != nil {
 				return settingsError(err)
 			}
@@ -41,14 +40,15 @@ the file that "peerd files" names (media-port = 5000); flag over variable over f
 		},
 	}
 	for _, s := range config.Settings() {
-		addSetting(cmd.Flags(), s)
+		addSetting(cmd, s)
 	}
 	return cmd
 }
 
 // addSetting makes a flag of a setting. Its value is checked with all others
 // by config, so that all mistakes are told at once.
-func addSetting(flags *pflag.FlagSet, s config.Setting) {
+func addSetting(cmd *cobra.Command, s config.Setting) {
+	flags := cmd.Flags()
 	help := s.Help
 	if s.Default != "" {
 		help += " (default " + s.Default + ")"
@@ -64,16 +64,15 @@ func addSetting(flags *pflag.FlagSet, s config.Setting) {
 }
 
 // settings collects the flags that were given.
-func (a *app) settings(flags *pflag.FlagSet) config.Flags {
+func (a *app) settings(cmd *cobra.Command) config.Flags {
 	given := a.homeFlag()
 	for _, s := range config.Settings() {
-		f := flags.Lookup(s.Flag)
-		if !f.Changed {
-			continue
-		}
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			given[s.Flag] = list.GetSlice()
-		} else {
+		f := cmd.Flags().Lookup(s.Flag)
+		switch list, err := cmd.Flags().GetStringArray(s.Flag); {
+		case !f.Changed:
+		case err == nil:
+			given[s.Flag] = list
+		default: // not a list
 			given[s.Flag] = []string{f.Value.String()}
 		}
 	}

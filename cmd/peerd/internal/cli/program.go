@@ -11,6 +11,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,7 +89,6 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 no daemon, 4 busy or declined,
 		SilenceUsage:       true,
 		DisableSuggestions: true,
 		Args:               cobra.NoArgs,
-		PersistentPreRun:   func(*cobra.Command, []string) { a.started = true },
 		RunE:               func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
@@ -104,6 +104,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 no daemon, 4 busy or declined,
 	root.AddCommand(
 		a.callsCommand(), a.eventsCommand(), a.audioCommand(), a.accountCommand(),
 		a.filesCommand(), a.versionCommand(), a.demoCommand(), a.completionCommand())
+	a.prepare(root)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Example = "  peerd help call"
@@ -111,9 +112,33 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 no daemon, 4 busy or declined,
 	return root
 }
 
+// prepare has every command note that it runs, and say its form where its
+// arguments are wrong.
+func (a *app) prepare(cmd *cobra.Command) {
+	check, run := cmd.Args, cmd.RunE
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return errorf("%w; use: %s", err, cmd.UseLine())
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		a.started = true
+		return run(cmd, args)
+	}
+	for _, sub := range cmd.Commands() {
+		a.prepare(sub)
+	}
+}
+
 // group makes a command that only holds others.
 func group(use, short, example string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Example: example}
+	var names []string
+	for _, sub := range subs {
+		names = append(names, sub.Name())
+	}
+	cmd.Use += " " + strings.Join(names, "|")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return errorf("%s needs a command after it", cmd.CommandPath())

@@ -71,8 +71,8 @@ func awaitState(ctx context.Context, c *localapi.Client, state string, timeout t
 			return last, nil
 		case errors.Is(err, io.EOF): // cut off, or the daemon went: watch again
 			continue
-		case errors.Is(err, localapi.ErrNoDaemon):
-			return last, err
+		case errors.Is(err, localapi.ErrNoDaemon), errors.Is(context.Cause(ctx), late) && last.State == "":
+			return last, localapi.ErrNoDaemon
 		case context.Cause(ctx) != nil:
 			return last, context.Cause(ctx)
 		default:

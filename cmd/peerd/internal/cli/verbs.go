@@ -48,7 +48,7 @@ func (a *app) dtmfCommand() *cobra.Command {
 		Example: "  peerd dtmf 123#",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.doneTo(cmd.Context(), "sent "+args[0]+" into", func(ctx context.Context, c *localapi.Client) (localapi.Call, error) {
+			return a.doneTo(cmd.Context(), "sent "+args[0], func(ctx context.Context, c *localapi.Client) (localapi.Call, error) {
 				return c.DTMF(ctx, optional(args[1:]), args[0])
 			})
 		},
