@@ -47,7 +47,7 @@ type call struct {
 	signals <-chan signaling.Event // nil when there are no more
 	session *media.Session
 	medias  <-chan media.Event // nil when there are no more
-	handset *handset
+	handset *handset           // written under mu
 
 	verified  bool        // certificate and binding of the other end are good
 	bound     fingerprint // what the other end's binding speaks for
@@ -170,6 +170,7 @@ func (c *call) onMedia(ev media.Event) {
 		c.pathSeen = true
 		c.signal.PathUp()
 		c.update(func(rec *Call) { c.live, rec.Path = c.session, c.session.Path().Kind() })
+		c.log.Debug("media path up", "since_dial", time.Since(c.rec.Started))
 	case media.PathLost:
 		c.log.Info("media path lost")
 		c.signal.PathLost()

@@ -193,8 +193,14 @@ func (p *Phone) incoming(stream node.Stream) {
 		p.refuse(signal, c, signaling.ReasonDeclined, ErrBlocked)
 		return
 	}
-	if own := p.crossing(signal, c); own != nil && own.takeOver(signal, c) {
-		return
+	if own := p.crossing(signal, c); own != nil {
+		switch err := own.takeOver(signal, c); {
+		case err == nil:
+			return
+		case errors.Is(err, errGaveWay):
+			p.refuse(signal, c, signaling.ReasonGlare, err)
+			return
+		}
 	}
 	c.introduce()
 	if err := p.register(c); err != nil {

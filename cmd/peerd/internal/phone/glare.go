@@ -1,23 +1,30 @@
 package phone
 
 import (
+	"errors"
 	"time"
 
 	"github.com/peerd/peerd/signaling"
 )
 
-// Glare: both people call each other at once. One of the two calls goes on at
-// both ends (signaling settles which), and both users end in it: the phone
-// whose call gave way answers the other one's by itself, since its user wanted
-// this call. For the user it is still the call that was dialled: its id stays.
+// Glare: both people call each other at once. The call with the lower id goes
+// on at both ends, and both users end in it: the phone whose call gave way
+// answers the other one by itself, since its user wanted this call. For the
+// user it is still the call that was dialled: its id stays.
+//
+// signaling settles it where both offers cross on the wire. Here come the
+// cases that it cannot see: our call had not reached anybody yet when the other
+// end's came (then that one goes on), or it had been placed in between.
 
-// crossing finds our own call that signal crosses: one that signaling says
-// lost against it, or one to the same account that has not reached anybody yet.
+// errGaveWay: the other end's call loses against ours.
+var errGaveWay = errors.New("both called each other, and our call goes on")
+
+// crossing finds our own call that signal may cross.
 func (p *Phone) crossing(signal *signaling.Call, in *call) *call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.calls {
-		if c.rec.Direction == Outgoing && (c.id == signal.Replaces() || c.link.Account == in.account) {
+		if c.rec.Direction == Outgoing && (c.id == signal.Replaces() || c.link.Account == in.account && c.isLive()) {
 			return c
 		}
 	}
@@ -25,27 +32,39 @@ func (p *Phone) crossing(signal *signaling.Call, in *call) *call {
 }
 
 // takeOver makes the other end's call to us the continuation of this outgoing
-// one. It reports false where this call is another than the one crossed.
-func (c *call) takeOver(signal *signaling.Call, in *call) bool {
-	err := c.do(func() error {
-		early := c.signal == nil && c.reaching != nil
-		lost := c.signal != nil && c.signal.ID() == signal.Replaces()
-		if c.over || c.crossed || c.accepted || !early && !lost {
+// one. It returns errGaveWay where that call is to be refused, and ErrWrongState
+// where it is another than the one crossed, and rings.
+func (c *call) takeOver(signal *signaling.Call, in *call) error {
+	return c.do(func() error {
+		switch early := c.signal == nil; {
+		case c.over || c.crossed || c.accepted || !early && c.device != in.device:
 			return ErrWrongState
+		case !early && signal.ID() > c.wireID:
+			return errGaveWay
+		case !early:
+			_ = c.signal.End(signaling.ReasonGlare) // an error: the other end was quicker
 		}
-		c.crossed, c.crossing = true, nil
-		c.giveUp()
-		c.stopMedia()
-		if c.signals != nil {
-			c.phone.drain(c.signal)
-		}
+		c.letGo()
+		c.crossed = true
 		c.device, c.account, c.name = in.device, in.account, in.name
-		c.bound, c.verified, c.described, c.pathSeen = in.bound, true, false, false
-		c.handset = c.phone.card.handset()
+		c.bound, c.verified = in.bound, true
 		c.log.Info("both called each other", "goes_on", signal.ID()[:8])
-		c.update(func(rec *Call) { rec.Remote.Device = c.device.String(); rec.Ended = time.Time{} })
+		c.update(func(rec *Call) { rec.Remote.Device, rec.Ended = c.device.String(), time.Time{} })
 		c.invited(signal)
 		return nil
 	})
-	return err == nil
+}
+
+// letGo drops what belongs to the call that gave way.
+func (c *call) letGo() {
+	c.giveUp()
+	c.stopMedia()
+	if c.signals != nil {
+		c.phone.drain(c.signal)
+	}
+	c.crossing = nil
+	c.verified, c.described, c.pathSeen = false, false, false
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.handset = c.phone.card.handset()
 }

@@ -54,6 +54,9 @@ const maxErrorText = 400
 // toStore turns a record into what the store keeps.
 func toStore(c Call) (store.Call, error) {
 	s := c.Stats
+	if c.Live() {
+		c.Ended = time.Time{} // it may be ending
+	}
 	extra, err := json.Marshal(details{
 		LookupUS: c.Lookup.Microseconds(), RingUS: c.Ring.Microseconds(), AudioUS: c.AnswerToAudio.Microseconds(),
 		Stranger: c.Remote.Stranger, SAS: c.SAS, EndedBy: c.EndedBy, Error: c.Error[:min(len(c.Error), maxErrorText)],
