@@ -36,7 +36,8 @@ fmt: $(TOOLS)/golangci-lint-$(GOLANGCI) ## format the code
 	$(TOOLS)/golangci-lint-$(GOLANGCI) fmt ./...
 
 bench: build ## measure, and write the figures into docs/benchmarks.md
-	$(GO) run ./test/bench -peerd $(BIN) -out docs/benchmarks.md
+	PEERD_BENCH_OUT=$(CURDIR)/docs/benchmarks.md PEERD_BENCH_VERSION=$(VERSION) \
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench
 
 fuzz: setup ## fuzz every parser of remote bytes, FUZZTIME (60s) each
 	scripts/fuzz $(FUZZTIME)

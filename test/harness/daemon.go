@@ -37,6 +37,9 @@ type Daemon struct {
 	Spoken []int16
 	Link   string // contact link
 
+	Begun  time.Time     // when the process was started
+	Served time.Duration // from Begun until its socket took a connection, at most 10 ms late
+
 	bin    string
 	opt    Options
 	cmd    *exec.Cmd
@@ -90,6 +93,7 @@ func (d *Daemon) launch() error {
 	}
 	d.cmd, d.ended = d.command(d.arguments()...), make(chan struct{})
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	d.Begun = time.Now()
 	if err := d.cmd.Start(); err != nil {
 		d.log.Close()
 		return err
@@ -102,6 +106,7 @@ func (d *Daemon) launch() error {
 	if err := d.awaitSocket(); err != nil {
 		return err
 	}
+	d.Served = time.Since(d.Begun)
 	d.follow, err = d.followEvents()
 	return err
 }
