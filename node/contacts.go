@@ -12,9 +12,13 @@ import (
 	"github.com/peerd/peerd/node/storm"
 )
 
+// seekPolicy paces looking for a contact that is not connected: soon after both
+// came, as it may publish only now, and rarely when it stays away.
+func seekPolicy() storm.Policy {
+	return storm.Policy{Base: time.Second, Cap: 5 * time.Minute, Stable: 30 * time.Second}
+}
+
 const (
-	// seekEvery is the mean period of looking for a contact that is not connected.
-	seekEvery = 5 * time.Minute
 	// seekers is how many contacts are looked for at the same time.
 	seekers   = 4
 	seekLimit = 15 * time.Second
@@ -29,15 +33,21 @@ const contactTag = "contact"
 type contacts struct {
 	kick chan struct{}
 	mu   sync.Mutex
-	next map[identity.AccountID]time.Time       // look for it then
+	seek map[identity.AccountID]seek            // when to look for it
 	busy map[identity.AccountID]bool            // being looked for
 	told map[identity.DeviceID]uint64           // sequence of our record that the device has
 	last map[identity.AccountID]ContactPresence // as last announced
 }
 
+// seek is when to look for a contact.
+type seek struct {
+	retry storm.Retry
+	next  time.Time
+}
+
 func (c *contacts) init() {
 	c.kick = make(chan struct{}, 1)
-	c.next = make(map[identity.AccountID]time.Time)
+	c.seek = make(map[identity.AccountID]seek)
 	c.busy = make(map[identity.AccountID]bool)
 	c.told = make(map[identity.DeviceID]uint64)
 	c.last = make(map[identity.AccountID]ContactPresence)
@@ -56,7 +66,7 @@ func (n *Node) SetContacts(links []identity.Link) {
 	}
 	n.contacts.mu.Lock()
 	for _, l := range added {
-		delete(n.contacts.next, l.Account)
+		delete(n.contacts.seek, l.Account)
 	}
 	n.contacts.mu.Unlock()
 	n.poke()
@@ -104,8 +114,8 @@ func (n *Node) attend(link identity.Link, slots chan struct{}) {
 	c := &n.contacts
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	seek := !connected && !n.now().Before(c.next[link.Account]) && n.canSeek(link)
-	if c.busy[link.Account] || (!seek && len(untold) == 0) {
+	due := !connected && !n.now().Before(c.seek[link.Account].next) && n.canSeek(link)
+	if c.busy[link.Account] || (!due && len(untold) == 0) {
 		return
 	}
 	select {
@@ -114,9 +124,6 @@ func (n *Node) attend(link identity.Link, slots chan struct{}) {
 		return
 	}
 	c.busy[link.Account] = true
-	if seek {
-		c.next[link.Account] = n.now().Add(storm.Spread(seekEvery, unit()))
-	}
 	n.wg.Go(func() {
 		defer func() {
 			c.mu.Lock()
@@ -125,7 +132,7 @@ func (n *Node) attend(link identity.Link, slots chan struct{}) {
 			<-slots
 			kick(c.kick)
 		}()
-		n.visit(link, seek, untold)
+		n.visit(link, due, untold)
 	})
 }
 
@@ -152,11 +159,12 @@ func (n *Node) devicesOf(account identity.AccountID) (connected bool, untold []i
 	return connected, untold
 }
 
-func (n *Node) visit(link identity.Link, seek bool, untold []identity.DeviceID) {
+func (n *Node) visit(link identity.Link, due bool, untold []identity.DeviceID) {
 	ctx, cancel := context.WithTimeout(n.ctx, seekLimit)
 	defer cancel()
-	if seek {
+	if due {
 		p, err := n.Connect(ctx, link)
+		n.contacts.sought(link.Account, err == nil, n.now())
 		if err != nil {
 			n.notFound(link, err)
 			return
@@ -168,6 +176,22 @@ func (n *Node) visit(link identity.Link, seek bool, untold []identity.DeviceID) 
 			n.cfg.Log.Debug("contact not told", "device", device, "err", err)
 		}
 	}
+}
+
+// sought sets when to look for a contact again.
+func (c *contacts) sought(account identity.AccountID, found bool, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.seek[account]
+	s.retry.Policy = seekPolicy()
+	var wait time.Duration
+	if found {
+		s.retry = s.retry.Up(now)
+	} else {
+		s.retry, wait = s.retry.Fail(now, unit())
+	}
+	s.next = now.Add(wait)
+	c.seek[account] = s
 }
 
 // notFound notes that the known devices of a contact do not answer.
@@ -251,7 +275,7 @@ func (n *Node) announcePresence() {
 		was, known := c.last[link.Account]
 		c.last[link.Account] = now
 		if was.State == Connected && now.State == Announced {
-			delete(c.next, link.Account)
+			delete(c.seek, link.Account)
 		}
 		c.mu.Unlock()
 		if !known || !samePresence(was, now) {

@@ -140,7 +140,12 @@ func (n *Node) publishLoop() {
 	}
 }
 
+// canPublish says that there is a node to publish to. Behind a router it waits for
+// the first proof: addresses without a relay would only mislead callers.
 func (n *Node) canPublish() bool {
+	if n.over.ProofPending() {
+		return false
+	}
 	return len(n.over.Servers()) > 0 || (n.over.Serving() && n.first())
 }
 

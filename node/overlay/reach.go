@@ -62,6 +62,15 @@ func (o *Overlay) Reach() (state Reachability, asked bool, why string) {
 	return o.reach.state, o.reach.asked, o.reach.why
 }
 
+// ProofPending says that we sit behind a router and nobody has been asked yet
+// whether and how we can be reached, though somebody could be.
+func (o *Overlay) ProofPending() bool {
+	o.reach.mu.Lock()
+	pending := o.reach.natted && !o.reach.asked
+	o.reach.mu.Unlock()
+	return pending && o.Witnesses() > 0
+}
+
 // Witnesses counts the connected servers that can dial us back.
 func (o *Overlay) Witnesses() int { return len(o.supporting(ReachProtocol)) }
 
