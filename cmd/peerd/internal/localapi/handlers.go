@@ -10,7 +10,10 @@ import (
 )
 
 func (s *Server) getVersion(http.ResponseWriter, *http.Request) (any, error) {
-	return Version{Version: s.version, API: APIVersion, Go: runtime.Version(), PID: os.Getpid()}, nil
+	return Version{
+		Version: s.version, API: APIVersion, Go: runtime.Version(), PID: os.Getpid(),
+		Goroutines: runtime.NumGoroutine(),
+	}, nil
 }
 
 func (s *Server) getStatus(http.ResponseWriter, *http.Request) (any, error) {

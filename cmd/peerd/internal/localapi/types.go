@@ -223,6 +223,9 @@ type Version struct {
 	API     int    `json:"api"`     // APIVersion
 	Go      string `json:"go"`
 	PID     int    `json:"pid"`
+	// Goroutines is how many run in the daemon now: a figure that grows from
+	// call to call tells a leak.
+	Goroutines int `json:"goroutines"`
 }
 
 // Link is what GET /v1/link answers.
