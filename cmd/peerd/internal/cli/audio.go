@@ -43,7 +43,7 @@ func (a *app) listAudio(ctx context.Context) ([]localapi.AudioDevice, error) {
 		return devices, err
 	}
 	var cfg phone.Config
-	if err := a.Sound(Audio{Kind: config.AudioNull}, &cfg, slog.New(slog.DiscardHandler)); err != nil {
+	if err = a.Sound(Audio{Kind: config.AudioNull}, &cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
 	here, err := cfg.ListAudio()

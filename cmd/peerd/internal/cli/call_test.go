@@ -140,3 +140,10 @@ func TestCallEndsWithItsDaemon(t *testing.T) {
 		t.Errorf("exit code %d, %+v", got.code, c)
 	}
 }
+
+func TestNamesOfStrangersCannotPlayTricks(t *testing.T) {
+	u, p := withPhone(t)
+	p.Ring("peerd:\x1b[2Jevil\r\nbob")
+	got := u.types(t.Context(), "", "answer")
+	got.want(t, cli.ExitOK, "answered: call 10000000 with peerd:?[2Jevil??bob (a stranger)\n", "")
+}

@@ -37,7 +37,7 @@ type result struct {
 // newUser has no daemon. The home's path is short enough for a socket.
 func newUser(t *testing.T) *user {
 	t.Helper()
-	home, err := os.MkdirTemp("", "peerd-cli-")
+	home, err := os.MkdirTemp("", "peerd-cli-") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func withPhone(t *testing.T) (*user, *localapitest.Phone) {
 	return u, p
 }
 
-func (u *user) serve(t *testing.T, p *localapitest.Phone, v string) *localapi.Server {
+func (u *user) serve(t *testing.T, p *localapitest.Phone, v string) {
 	t.Helper()
 	s, err := localapi.Open(localapi.ServerConfig{
 		Socket: filepath.Join(u.home, "peerd.sock"), Phone: p, Version: v, Log: slog.New(slog.DiscardHandler),
@@ -62,7 +62,6 @@ func (u *user) serve(t *testing.T, p *localapitest.Phone, v string) *localapi.Se
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return s
 }
 
 func (u *user) types(ctx context.Context, stdin string, args ...string) result {

@@ -85,7 +85,7 @@ func (a *app) settings(cmd *cobra.Command) config.Flags {
 func (a *app) runDaemon(ctx context.Context, cfg config.Config) (err error) {
 	log := slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	closeAfter := func(close func() error) { err = errors.Join(err, close()) }
-	if err := cfg.Make(); err != nil {
+	if err = cfg.Make(); err != nil {
 		return err
 	}
 	lock, err := cfg.Acquire(os.Getpid())
@@ -99,7 +99,7 @@ func (a *app) runDaemon(ctx context.Context, cfg config.Config) (err error) {
 	}
 	p, err := a.openPhone(ctx, cfg, id, log)
 	if errors.Is(err, node.ErrPortInUse) && !cfg.ListenExplicit {
-		log.Warn("the usual port is taken, listening on any", "port", config.DefaultPort)
+		log.Warn("the usual port is taken, listening on any", slog.Int("port", config.DefaultPort))
 		cfg.Listen = config.AnyPort()
 		p, err = a.openPhone(ctx, cfg, id, log)
 	}
@@ -113,7 +113,7 @@ func (a *app) runDaemon(ctx context.Context, cfg config.Config) (err error) {
 	}
 	defer closeAfter(server.Close)
 	defer closeAfter(p.Close)
-	log.Info("serving", "socket", cfg.Socket, "version", a.Version)
+	log.Info("serving", slog.String("socket", cfg.Socket), slog.String("version", a.Version))
 	<-ctx.Done()
 	log.Info("going down: hanging up and logging out")
 	return nil

@@ -124,7 +124,7 @@ func exitOfCall(c localapi.Call) error {
 // reasonOf says why a call ended, with the sentence of this side if it has one.
 func reasonOf(c localapi.Call) string {
 	if c.Error != "" {
-		return c.EndReason + " (" + c.Error + ")"
+		return c.EndReason + " (" + printable(c.Error) + ")"
 	}
 	return c.EndReason
 }

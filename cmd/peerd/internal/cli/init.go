@@ -70,7 +70,7 @@ func (a *app) runInit(opt initOptions) error {
 	if err != nil {
 		return settingsError(err)
 	}
-	if err := cfg.Make(); err != nil {
+	if err = cfg.Make(); err != nil {
 		return err
 	}
 	id, out, err := a.makeIdentity(opt, cfg)

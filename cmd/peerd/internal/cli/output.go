@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/peerd/peerd/cmd/peerd/internal/localapi"
 )
@@ -60,10 +61,22 @@ func nameOf(r localapi.Remote) string {
 	if name == "" {
 		name = "account " + short(r.Account)
 	}
+	name = printable(name)
 	if r.Stranger {
 		return name + " (a stranger)"
 	}
 	return name
+}
+
+// printable takes from a text of somebody else's what could play tricks with a
+// terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
 }
 
 // short is enough of an id to be unique among a person's.

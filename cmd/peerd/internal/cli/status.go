@@ -70,7 +70,7 @@ func awaitState(ctx context.Context, c *localapi.Client, state string, timeout t
 		case err == nil:
 			return last, nil
 		case errors.Is(err, io.EOF): // cut off, or the daemon went: watch again
-			continue
+			wait(ctx, watchAgain)
 		case errors.Is(err, localapi.ErrNoDaemon), errors.Is(context.Cause(ctx), late) && last.State == "":
 			return last, localapi.ErrNoDaemon
 		case context.Cause(ctx) != nil:
@@ -78,6 +78,16 @@ func awaitState(ctx context.Context, c *localapi.Client, state string, timeout t
 		default:
 			return last, err
 		}
+	}
+}
+
+// watchAgain is the pause before an event stream that ended is opened anew.
+const watchAgain = 50 * time.Millisecond
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 

@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -40,7 +41,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) 
 			out.write(s.event(change))
 		}
 	}
-	s.log.Debug("watcher went away", "err", out.err)
+	s.log.Debug("watcher went away", slog.Any("err", out.err))
 	return nil, errStreamed
 }
 

@@ -58,8 +58,27 @@ func TestEveryFieldIsInAnExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range []any{
-		Error{}, Status{}, Overlay{}, Login{}, Missing{}, Contact{}, Presence{}, Call{}, Remote{}, Stats{}, Event{}, State{},
-		AccountDevice{}, AudioDevice{}, Version{}, Link{}, AddContact{}, Dial{}, DTMF{}, AddDevice{}, AddedDevice{},
+		Error{},
+		Status{},
+		Overlay{},
+		Login{},
+		Missing{},
+		Contact{},
+		Presence{},
+		Call{},
+		Remote{},
+		Stats{},
+		Event{},
+		State{},
+		AccountDevice{},
+		AudioDevice{},
+		Version{},
+		Link{},
+		AddContact{},
+		Dial{},
+		DTMF{},
+		AddDevice{},
+		AddedDevice{},
 	} {
 		for f := range reflect.TypeOf(v).Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

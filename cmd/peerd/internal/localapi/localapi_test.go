@@ -22,7 +22,7 @@ import (
 // socketPath is in a directory of its own, short enough for a socket.
 func socketPath(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "peerd-api-")
+	dir, err := os.MkdirTemp("", "peerd-api-") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}

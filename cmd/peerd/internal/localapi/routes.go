@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -132,14 +133,15 @@ func (s *Server) writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(body); err != nil {
-		s.log.Debug("client went away", "err", err)
+		s.log.Debug("client went away", slog.Any("err", err))
 	}
 }
 
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
 	if e.Code == CodeInternal {
-		s.log.Error("request went wrong", "method", r.Method, "route", r.Pattern, "err", err)
+		s.log.Error("request went wrong",
+			slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Any("err", err))
 	}
 	s.writeJSON(w, httpStatus(e.Code), e)
 }

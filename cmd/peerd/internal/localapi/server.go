@@ -94,7 +94,7 @@ func newServer(cfg ServerConfig) *Server {
 	s := &Server{
 		phone:    cfg.Phone,
 		version:  cfg.Version,
-		log:      cfg.Log.With("room", "localapi"),
+		log:      cfg.Log.With(slog.String("room", "localapi")),
 		watchers: make(chan struct{}, maxWatchers),
 		closing:  make(chan struct{}),
 		served:   make(chan struct{}),
