@@ -112,7 +112,7 @@ func newServer(cfg ServerConfig) *Server {
 func (s *Server) serve(l net.Listener) {
 	defer close(s.served)
 	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		s.log.Error("local API stopped", "err", err)
+		s.log.Error("local API stopped", slog.Any("err", err))
 	}
 }
 
