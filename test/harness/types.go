@@ -53,6 +53,7 @@ type Call struct {
 	Stats     struct {
 		PacketsSent     uint64  `json:"packets_sent"`
 		PacketsReceived uint64  `json:"packets_received"`
+		PacketsLost     uint64  `json:"packets_lost"`
 		ConcealedRatio  float64 `json:"concealed_ratio"`
 		LateFrames      uint64  `json:"late_frames"`
 	} `json:"stats"`

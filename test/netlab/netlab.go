@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -59,7 +60,9 @@ type Router struct {
 }
 
 // Missing says what this machine lacks for a lab; nil when it lacks nothing.
-func Missing() error {
+var Missing = sync.OnceValue(missing)
+
+func missing() error {
 	if os.Getuid() != 0 {
 		return errors.New("network namespaces need root")
 	}
@@ -170,6 +173,14 @@ func (h *Host) nft(format string, args ...any) {
 		h.lab.t.Fatal(err)
 	}
 	h.lab.sh(h.Namespace, "nft -f %s", rules)
+}
+
+// Refuse refuses TCP connections and UDP datagrams to a port of this host.
+func (h *Host) Refuse(port int) {
+	h.lab.t.Helper()
+	h.nft(`table ip refuse { chain in {
+		type filter hook input priority 0; meta l4proto { tcp, udp } th dport %d reject;
+	}; }`, port)
 }
 
 // Block drops the UDP datagrams that arrive at this host for a port, until
