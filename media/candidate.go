@@ -119,7 +119,7 @@ func (s *Session) askSTUN() {
 	for _, server := range s.cfg.ICEServers {
 		for _, url := range server.URLs {
 			if uri, err := stun.ParseURI(url); err == nil && uri.Scheme == stun.SchemeTypeSTUN {
-				s.wg.Go(func() { s.askOneSTUN(uri) })
+				s.spawn(func() { s.askOneSTUN(uri) })
 			}
 		}
 	}

@@ -69,6 +69,9 @@ func (s *Session) setRemote(kind webrtc.SDPType, b []byte) error {
 			s.log.Debug("an early candidate", "err", err)
 		}
 	}
+	if kind == webrtc.SDPTypeAnswer && d.direct != nil {
+		s.spawn(func() { s.nudge(d.direct) })
+	}
 	return nil
 }
 

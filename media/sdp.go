@@ -23,6 +23,7 @@ const (
 type description struct {
 	fingerprint string // of DTLS, SHA-256, upper-case hex with colons
 	candidates  int
+	direct      ice.Candidate // one that is no relay's, nil: none
 }
 
 // readSDP checks that a description (RFC 8866) is that of one Opus call over
@@ -56,8 +57,7 @@ func parseSDP(b []byte) (d description, err error) {
 		case "fingerprint":
 			err = d.addFingerprint(a.Value)
 		case "candidate":
-			d.candidates++
-			_, err = parseCandidate(a.Value)
+			err = d.addCandidate(a.Value)
 		case "ice-ufrag":
 			ufrag = a.Value != ""
 		case "ice-pwd":
@@ -98,6 +98,18 @@ func (d *description) addFingerprint(value string) error {
 		return fmt.Errorf("two DTLS fingerprints")
 	}
 	d.fingerprint = hexes
+	return nil
+}
+
+func (d *description) addCandidate(line string) error {
+	c, err := parseCandidate(line)
+	if err != nil {
+		return err
+	}
+	d.candidates++
+	if c.Type() != ice.CandidateTypeRelay && c.NetworkType().IsUDP() {
+		d.direct = c
+	}
 	return nil
 }
 

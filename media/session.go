@@ -88,8 +88,8 @@ func (e *Engine) NewSession(cfg SessionConfig) (*Session, error) {
 		_ = s.Close()
 		return nil, fmt.Errorf("preparing a media session: %w", err)
 	}
-	s.wg.Go(s.run)
-	s.wg.Go(s.readReports)
+	s.spawn(s.run)
+	s.spawn(s.readReports)
 	return s, nil
 }
 
@@ -201,6 +201,15 @@ func (s *Session) shut() {
 	s.wg.Wait()
 	s.closeCodecs()
 	s.engine.giveBack(s)
+}
+
+// spawn runs f in a goroutine that Close waits for, unless it is too late.
+func (s *Session) spawn(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing {
+		s.wg.Go(f)
+	}
 }
 
 // closedOr replaces pion's error by ErrClosed where that is the reason.

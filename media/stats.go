@@ -36,6 +36,7 @@ type Stats struct {
 
 	LateFrames   uint64  `json:"late_frames"`    // captured frames sent a frame time too late, for lack of CPU
 	SendErrors   uint64  `json:"send_errors"`    // frames not sent because the path was not up
+	Underruns    uint64  `json:"underruns"`      // blocks the loudspeaker went without, because it pulled too late
 	FirstSoundMS float64 `json:"first_sound_ms"` // from Start; 0 until then
 }
 
@@ -71,6 +72,11 @@ func (s *Session) Stats() Stats {
 		FirstSoundMS: millis(time.Duration(s.firstSound.Load())),
 		RTTMS:        millis(s.Path().RTT),
 	}
+	s.mu.Lock()
+	if s.stream != nil {
+		out.Underruns = s.stream.Underruns()
+	}
+	s.mu.Unlock()
 	if b := s.buffer.Load(); b != nil {
 		out.addPlayout(b.Stats())
 	}

@@ -26,7 +26,7 @@ import (
 // type VOICE keeps the modes in which forward error correction works.
 const (
 	defaultBitrate = 32000 // bit/s
-	complexity     = 8     // of 10
+	complexity     = 5     // of 10: WB-PESQ 4.38 against 4.46 with 8, for half the time
 )
 
 // ErrClosed is returned by methods called after Close.
