@@ -438,3 +438,29 @@ func TestRefusedDescriptionsAndCandidates(t *testing.T) {
 		t.Errorf("%d candidates of one peer were taken", many)
 	}
 }
+
+// brokenDevice cannot be opened.
+type brokenDevice struct{}
+
+func (brokenDevice) Name() string                            { return "broken" }
+func (brokenDevice) Open(audio.Player) (audio.Stream, error) { return nil, audio.ErrNoDevice }
+
+func TestStartAgainAfterABrokenDevice(t *testing.T) {
+	var codec mediatest.Codec
+	p := mediatest.NewPair(t, [2]transport.Net{}, configs(&codec))
+	p.Connect(t)
+	if err := p[0].Session.Start(brokenDevice{}); !errors.Is(err, audio.ErrNoDevice) {
+		t.Fatal(err)
+	}
+	if n := codec.Open(); n != 0 {
+		t.Errorf("%d codecs left open", n)
+	}
+	card := &mediatest.Card{}
+	if err := p[0].Session.Start(card); err != nil {
+		t.Fatal(err)
+	}
+	if err := p[1].Session.Start(&mediatest.Card{Mic: mediatest.Tone(440)}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "a tone on the second device", func() bool { return power(tail(card, time.Second/2), 440) > 0.9 })
+}

@@ -21,10 +21,11 @@ type receivePath struct {
 	decoder    audio.Decoder
 	buffer     atomic.Pointer[playout.Buffer] // nil until Start; never set with Echo
 	echoing    atomic.Bool
+	receiving  atomic.Bool
 	packets    atomic.Uint64
 	bytes      atomic.Uint64
 	remoteSSRC atomic.Uint32
-	remoteLoss atomic.Uint32 // of what we sent, 1/256
+	remoteLoss atomic.Uint64 // of what we sent, bits of a float64 0..1
 	early      atomic.Uint64
 	foreign    atomic.Uint64
 	firstSound atomic.Int64 // ns from Start
@@ -36,9 +37,9 @@ type receivePath struct {
 	echoSet    bool
 }
 
-// receive reads the other end's stream until it ends. pion calls it in a
-// goroutine of its own and waits for it. It never waits for the loudspeaker:
-// packets go into the playout buffer, which drops the oldest when full.
+// receive reads the other end's stream until it ends. It never waits for the
+// loudspeaker: packets go into the playout buffer, which drops the oldest when
+// full.
 func (s *Session) receive(remote *webrtc.TrackRemote) {
 	buf := make([]byte, maxRTP)
 	var p rtp.Packet
@@ -139,8 +140,6 @@ func (s *Session) openCodecs() (err error) {
 		return fmt.Errorf("opening the encoder: %w", err)
 	}
 	if s.decoder, err = s.cfg.Decoder(); err != nil {
-		_ = s.encoder.Close()
-		s.encoder = nil
 		return fmt.Errorf("opening the decoder: %w", err)
 	}
 	return nil
@@ -150,8 +149,10 @@ func (s *Session) openCodecs() (err error) {
 func (s *Session) closeCodecs() {
 	if s.encoder != nil {
 		_ = s.encoder.Close()
+		s.encoder = nil
 	}
 	if s.decoder != nil {
 		_ = s.decoder.Close()
+		s.decoder = nil
 	}
 }

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"math"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -56,10 +57,18 @@ func (s *Session) readReport(p rtcp.Packet) {
 	own, _, _, _ := s.track.sent()
 	for _, r := range reports {
 		if r.SSRC == own {
-			s.remoteLoss.Store(uint32(r.FractionLost))
-			s.expect.Store(int32(r.FractionLost) * 100 / 256)
+			s.lossSeen(float64(r.FractionLost) / 256)
 		}
 	}
+}
+
+// lossSeen averages the reported loss over some four reports and arms the
+// encoder for it.
+func (s *Session) lossSeen(loss float64) {
+	mean := math.Float64frombits(s.remoteLoss.Load())
+	mean += (loss - mean) / 4
+	s.remoteLoss.Store(math.Float64bits(mean))
+	s.expect.Store(int32(math.Round(100 * mean)))
 }
 
 // ntp is t as RFC 3550 section 4 wants it: seconds since 1900, 32.32 bits.

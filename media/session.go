@@ -58,6 +58,8 @@ type Session struct {
 	sendPath
 	receivePath
 
+	life sync.Mutex // held by Start and while Close marks the end
+
 	mu        sync.Mutex // guards all below
 	queue     []Event    // not delivered yet
 	described bool       // our description was returned; candidates are events from now on
@@ -111,7 +113,11 @@ func (s *Session) connect() error {
 	s.pc = pc
 	pc.OnICECandidate(s.localCandidate)
 	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { s.wake() })
-	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { s.receive(t) })
+	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		if s.receiving.CompareAndSwap(false, true) { // a call is one stream; others are not read
+			s.spawn(func() { s.receive(t) })
+		}
+	})
 	s.sender, err = pc.AddTrack(s.track)
 	return err
 }
@@ -185,11 +191,13 @@ func (s *Session) Close() error {
 }
 
 func (s *Session) shut() {
+	s.end()
+	s.life.Lock()
 	s.mu.Lock()
 	s.closing = true
 	stream := s.stream
 	s.mu.Unlock()
-	s.end()
+	s.life.Unlock()
 	if stream != nil {
 		_ = stream.Close()
 	}

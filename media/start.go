@@ -11,28 +11,29 @@ import (
 // Start lets sound flow: RTP begins to leave and what arrives begins to be
 // played. It is the only place where that happens; both ends call it when the
 // call is accepted, whether or not the path is up yet. dev is opened for this
-// call and closed by Close; with Echo it is nil.
+// call and closed by Close; with Echo it is nil. After an error of the device
+// Start may be called again with another one.
 func (s *Session) Start(dev audio.Device) error {
-	if err := s.claimStart(); err != nil {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if err := s.mayStart(); err != nil {
 		return fmt.Errorf("starting the sound: %w", err)
 	}
+	s.setStarted(time.Now())
 	if s.cfg.Echo {
 		s.echoing.Store(true)
 		return nil
 	}
-	if err := s.openCodecs(); err != nil {
-		return fmt.Errorf("starting the sound: %w", err)
-	}
-	s.buffer.Store(playout.New(s.decoder))
-	stream, err := dev.Open(loudspeaker{s})
-	if err != nil {
+	if err := s.openSound(dev); err != nil {
 		s.buffer.Store(nil)
+		s.closeCodecs()
+		s.setStarted(time.Time{}) // another device may do
 		return fmt.Errorf("starting the sound: %w", err)
 	}
-	return s.adopt(stream)
+	return nil
 }
 
-func (s *Session) claimStart() error {
+func (s *Session) mayStart() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -41,25 +42,30 @@ func (s *Session) claimStart() error {
 	case !s.started.IsZero():
 		return fmt.Errorf("%w: already started", ErrState)
 	}
-	s.started = time.Now()
 	return nil
 }
 
-// adopt hands the open device to the session, unless that was closed
-// meanwhile.
-func (s *Session) adopt(stream audio.Stream) error {
+// openSound makes the codecs, opens the device and begins to send.
+func (s *Session) openSound(dev audio.Device) error {
+	if err := s.openCodecs(); err != nil {
+		return err
+	}
+	s.buffer.Store(playout.New(s.decoder))
+	stream, err := dev.Open(loudspeaker{s})
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
-	closing := s.closing
-	if !closing {
-		s.stream = stream
-		s.wg.Go(func() { s.send(stream) })
-	}
+	s.stream = stream
 	s.mu.Unlock()
-	if closing {
-		_ = stream.Close()
-		return ErrClosed
-	}
+	s.spawn(func() { s.send(stream) })
 	return nil
+}
+
+func (s *Session) setStarted(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = at
 }
 
 func (s *Session) startTime() time.Time {

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"math"
 	"net"
 	"strconv"
 	"time"
@@ -32,7 +33,7 @@ type Stats struct {
 	PlayoutDelayMS float64 `json:"playout_delay_ms"` // arrival on the fastest path to loudspeaker
 	TargetMS       float64 `json:"target_ms"`        // what the playout delay is steered to
 	RTTMS          float64 `json:"rtt_ms"`           // from ICE connectivity checks
-	RemoteLoss     float64 `json:"remote_loss"`      // of what we sent, last report, 0..1
+	RemoteLoss     float64 `json:"remote_loss"`      // of what we sent, as reported in the last seconds, 0..1
 
 	LateFrames   uint64  `json:"late_frames"`    // captured frames sent a frame time too late, for lack of CPU
 	SendErrors   uint64  `json:"send_errors"`    // frames not sent because the path was not up
@@ -67,7 +68,7 @@ func (s *Session) Stats() Stats {
 		PacketsSent: packets, BytesSent: bytes,
 		PacketsReceived: s.packets.Load(), BytesReceived: s.bytes.Load(),
 		Early: s.early.Load(), Foreign: s.foreign.Load(),
-		RemoteLoss: float64(s.remoteLoss.Load()) / 256,
+		RemoteLoss: math.Float64frombits(s.remoteLoss.Load()),
 		LateFrames: s.lateFrames.Load(), SendErrors: s.sendErrors.Load(),
 		FirstSoundMS: millis(time.Duration(s.firstSound.Load())),
 		RTTMS:        millis(s.Path().RTT),

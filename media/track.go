@@ -1,6 +1,7 @@
 package media
 
 import (
+	"math/rand/v2"
 	"sync"
 
 	"github.com/pion/rtp"
@@ -22,7 +23,9 @@ type track struct {
 	timestamps uint32 // of the last packet
 }
 
-func newTrack() *track { return &track{header: rtp.Header{Version: 2}} }
+func newTrack() *track {
+	return &track{header: rtp.Header{Version: 2, SequenceNumber: uint16(rand.Uint32())}}
+}
 
 // Bind is called by pion when the payload types are agreed.
 func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
