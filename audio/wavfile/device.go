@@ -33,6 +33,7 @@ type Start struct {
 // Device plays one file and records another.
 type Device struct {
 	in, out string
+	kernel  *kernel // for the rate of in, made before the first call
 
 	mu   sync.Mutex
 	open bool // only with out: it can record one call at a time
@@ -42,19 +43,19 @@ type Device struct {
 // gets what the loudspeaker plays (nothing if empty); each call begins it anew.
 // An in that is missing or no WAV file is an error now rather than in the call.
 func New(in, out string) (*Device, error) {
-	if in != "" {
-		f, err := OpenFile(in)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("%w: %w", audio.ErrNoDevice, err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := f.Close(); err != nil {
-			return nil, err
-		}
+	d := &Device{in: in, out: out}
+	if in == "" {
+		return d, nil
 	}
-	return &Device{in: in, out: out}, nil
+	f, err := OpenFile(in)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", audio.ErrNoDevice, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.kernel = f.rate.kernel
+	return d, f.Close()
 }
 
 // Parse makes the device that spec names: "IN.wav", "IN.wav,OUT.wav" or
@@ -117,7 +118,7 @@ type files struct {
 func (d *Device) plug(start time.Time) (f *files, err error) {
 	f = &files{dev: d}
 	if d.in != "" {
-		if f.in, err = OpenFile(d.in); err != nil {
+		if f.in, err = openFile(d.in, d.kernel); err != nil {
 			return nil, err
 		}
 	}

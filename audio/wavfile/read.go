@@ -47,14 +47,20 @@ type Reader struct {
 
 // NewReader reads the header of a WAV file up to its first sample. Errors wrap
 // ErrFormat.
-func NewReader(r io.Reader) (*Reader, error) {
+func NewReader(r io.Reader) (*Reader, error) { return newReader(r, nil) }
+
+// newReader is NewReader with a filter that may already be there.
+func newReader(r io.Reader, k *kernel) (*Reader, error) {
 	br := bufio.NewReaderSize(io.LimitReader(r, maxFile), 16<<10)
 	info, size, err := readHeader(br)
 	if err != nil {
 		return nil, err
 	}
 	w := &Reader{Info: info, pcm: io.LimitReader(br, size), raw: make([]byte, 2048*info.Channels)}
-	w.rate = newResampler(info.Rate, w.frames)
+	if k == nil || k.rate != int64(info.Rate) {
+		k = newKernel(info.Rate)
+	}
+	w.rate = newResampler(k, w.frames)
 	return w, nil
 }
 
@@ -183,12 +189,14 @@ type File struct {
 
 // OpenFile opens the WAV file path for reading. Files above 1 GiB and files
 // that are not 16-bit PCM are refused.
-func OpenFile(path string) (*File, error) {
+func OpenFile(path string) (*File, error) { return openFile(path, nil) }
+
+func openFile(path string, k *kernel) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	r, err := newFileReader(f)
+	r, err := newFileReader(f, k)
 	if err != nil {
 		_ = f.Close() // it was only read
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -196,7 +204,7 @@ func OpenFile(path string) (*File, error) {
 	return &File{Reader: r, file: f}, nil
 }
 
-func newFileReader(f *os.File) (*Reader, error) {
+func newFileReader(f *os.File, k *kernel) (*Reader, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -207,7 +215,7 @@ func newFileReader(f *os.File) (*Reader, error) {
 	if st.Size() > maxFile {
 		return nil, fmt.Errorf("%w: it has %d bytes, more than 1 GiB", ErrFormat, st.Size())
 	}
-	return NewReader(f)
+	return newReader(f, k)
 }
 
 // Close closes the file.

@@ -18,13 +18,34 @@ const (
 	kaiser    = 8.0  // beta
 )
 
+// kernel is the filter for one old rate. It is not changed after it was made, so
+// that many readers may share it.
+type kernel struct {
+	rate int64       // old rate, Hz
+	half int         // samples on either side that the filter reaches
+	taps [][]float32 // phases+1 filters of 2*half samples each; nil: nothing to do
+}
+
+// newKernel computes the filter, which takes a millisecond or more.
+func newKernel(rate int) *kernel {
+	k := &kernel{rate: int64(rate)}
+	if rate == audio.SampleRate {
+		return k
+	}
+	scale := math.Min(1, float64(audio.SampleRate)/float64(rate)) * cutoff
+	k.half = int(math.Ceil(crossings / scale))
+	k.taps = make([][]float32, phases+1)
+	for p := range k.taps {
+		k.taps[p] = filter(k.half, scale, float64(p)/phases)
+	}
+	return k
+}
+
 // resampler turns sound of any rate into 48 kHz (J. O. Smith, "Digital Audio
 // Resampling", 1984: windowed-sinc interpolation).
 type resampler struct {
-	in   func([]float32) int // gives the next samples at the old rate
-	rate int64               // old rate, Hz
-	half int                 // samples on either side that the filter reaches
-	taps [][]float32         // phases+1 filters of 2*half samples each
+	*kernel
+	in func([]float32) int // gives the next samples at the old rate
 
 	window []float32 // old samples; window[0] is sample first
 	first  int64     // may be negative: silence before the sound
@@ -33,19 +54,12 @@ type resampler struct {
 	next   int64     // new samples made so far
 }
 
-func newResampler(rate int, in func([]float32) int) *resampler {
-	r := &resampler{in: in, rate: int64(rate)}
-	if rate == audio.SampleRate {
-		return r
+func newResampler(k *kernel, in func([]float32) int) *resampler {
+	r := &resampler{kernel: k, in: in}
+	if k.half > 0 {
+		r.window = make([]float32, k.half-1) // silence before the sound
+		r.first = int64(1 - k.half)
 	}
-	scale := math.Min(1, float64(audio.SampleRate)/float64(rate)) * cutoff
-	r.half = int(math.Ceil(crossings / scale))
-	r.taps = make([][]float32, phases+1)
-	for p := range r.taps {
-		r.taps[p] = filter(r.half, scale, float64(p)/phases)
-	}
-	r.window = make([]float32, r.half-1) // silence before the sound
-	r.first = int64(1 - r.half)
 	return r
 }
 

@@ -88,12 +88,24 @@ func (s *stage) login(r *Report) error {
 		if err != nil {
 			return err
 		}
-		n := Node{Name: d.name, Role: "phone", LoginMS: float64(st.Login.TookMS), Peers: st.Overlay.Peers}
+		n := Node{Name: d.name, Role: "phone", LoginMS: float64(st.Login.TookMS)}
 		if i < len(cast{}.servers) {
 			n.Role = "server"
 		}
 		r.Nodes, r.LoginMS = append(r.Nodes, n), append(r.LoginMS, n.LoginMS)
 		s.say("%s is online: its login took %.0f ms", n.Name, n.LoginMS)
+	}
+	return nil
+}
+
+// neighbours notes how many others each node is connected to.
+func (s *stage) neighbours(r *Report) error {
+	for i, d := range s.daemons {
+		st, err := d.api.Status(s.ctx)
+		if err != nil {
+			return fmt.Errorf("ask %s for its status: %w", d.name, err)
+		}
+		r.Nodes[i].Peers = st.Overlay.Peers
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func (s *stage) perform() (Report, error) {
 	if err != nil {
 		return r, err
 	}
-	if err := s.introduce(c); err != nil {
+	if err := errors.Join(s.introduce(c), s.neighbours(&r)); err != nil {
 		return r, err
 	}
 	return r, s.call(c, &r)

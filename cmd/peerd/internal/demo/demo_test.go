@@ -5,27 +5,52 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// peerd builds the program once per test that starts it.
+// TestMain builds the program for the tests that start it, when the first asks.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "peerd-build-")
+	if err != nil {
+		panic(err)
+	}
+	build = sync.OnceValues(func() (string, error) { return buildIn(dir) })
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// peerd returns the path of the program.
 func peerd(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and starts five daemons")
 	}
-	bin := filepath.Join(t.TempDir(), "peerd")
-	build := exec.Command("go", "build", "-o", bin, "github.com/peerd/peerd/cmd/peerd")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, text)
+	program, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return bin
+	return program
+}
+
+// build builds the program once.
+var build func() (string, error)
+
+func buildIn(dir string) (string, error) {
+	program := filepath.Join(dir, "peerd")
+	cmd := exec.Command("go", "build", "-o", program, "github.com/peerd/peerd/cmd/peerd")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, text)
+	}
+	return program, nil
 }
 
 // watcher is a place for progress that calls f with each line.
