@@ -41,31 +41,44 @@ const (
 
 // Dial calls a contact by name, or a contact link, and returns at once with the
 // id of the call; everything else is told by events. Where the other end calls
-// us at the same moment, one call goes on, and it keeps this id here.
+// us at the same moment, one call goes on, and it keeps this id here. Where it
+// rings already, Dial answers.
 func (p *Phone) Dial(who string) (id string, err error) {
-	c, err := p.dial(who)
+	id, err = p.dial(who)
 	if err != nil {
 		return "", fmt.Errorf("call %q: %w", who, err)
 	}
-	go c.run(c.reachBeside)
-	return c.id, nil
+	return id, nil
 }
 
-func (p *Phone) dial(who string) (*call, error) {
+func (p *Phone) dial(who string) (id string, err error) {
 	to, err := p.resolve(who)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if p.cfg.Encoder == nil {
-		return nil, ErrNoEncoder
+		return "", ErrNoEncoder
 	}
-	id, err := p.signals.NewCallID()
-	if err != nil {
-		return nil, err
+	if id, err = p.signals.NewCallID(); err != nil {
+		return "", err
 	}
 	c := p.newCall(id, Outgoing, Remote{Account: to.link.Account.String(), Name: to.name, Stranger: to.stranger})
 	c.link = to.link
-	return c, p.register(c)
+	rival, err := p.register(c)
+	if rival != nil {
+		err = rival.do(func() error { return rival.accept(true) })
+		if err == nil {
+			return rival.id, nil
+		}
+		if errors.Is(err, ErrWrongState) { // it is over
+			err = p.registerBeside(c)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	go c.run(c.reachBeside)
+	return id, nil
 }
 
 // reached is what looking somebody up leads to.
@@ -125,7 +138,7 @@ func (c *call) reach(ctx context.Context) (r reached, err error) {
 	}
 	r.offer.CallID = c.id
 	r.offer.Certificate = c.phone.certificate()
-	r.offer.Binding, err = c.bind(roleCaller, r.session, r.peer.Device)
+	r.offer.Binding, err = c.phone.bind(c.id, roleCaller, r.session, r.peer.Device)
 	return r, err
 }
 
@@ -193,17 +206,17 @@ func (p *Phone) incoming(stream node.Stream) {
 		p.refuse(signal, c, signaling.ReasonDeclined, ErrBlocked)
 		return
 	}
-	if own := p.crossing(signal, c); own != nil {
-		switch err := own.takeOver(signal, c); {
+	c.introduce()
+	own, err := p.register(c)
+	if own != nil {
+		switch err = own.takeOver(signal, c); {
 		case err == nil:
 			return
-		case errors.Is(err, errGaveWay):
-			p.refuse(signal, c, signaling.ReasonGlare, err)
-			return
+		case errors.Is(err, ErrWrongState): // they do not cross
+			err = p.registerBeside(c)
 		}
 	}
-	c.introduce()
-	if err := p.register(c); err != nil {
+	if err != nil {
 		p.refuse(signal, c, reasonFor(err), err)
 		return
 	}
@@ -267,7 +280,7 @@ func (c *call) answer(ctx context.Context) (a signaling.Answer, err error) {
 		return a, err
 	}
 	a.Certificate = c.phone.certificate()
-	a.Binding, err = c.bind(roleCallee, c.session, c.device)
+	a.Binding, err = c.phone.bind(c.wireID, roleCallee, c.session, c.device)
 	return a, err
 }
 
@@ -332,6 +345,8 @@ func reasonFor(err error) signaling.EndReason {
 		return signaling.ReasonBadFingerprint
 	case errors.Is(err, errBadIdentity), errors.Is(err, node.ErrRevoked), errors.Is(err, identity.ErrRevoked):
 		return signaling.ReasonBadIdentity
+	case errors.Is(err, errGaveWay):
+		return signaling.ReasonGlare
 	case errors.Is(err, media.ErrBadSDP), errors.Is(err, media.ErrBadCandidate):
 		return signaling.ReasonProtocolError
 	case errors.Is(err, signaling.ErrBusy), errors.Is(err, audio.ErrBusy), errors.Is(err, ErrTooManyCalls):

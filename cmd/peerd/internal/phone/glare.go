@@ -19,13 +19,14 @@ import (
 // errGaveWay: the other end's call loses against ours.
 var errGaveWay = errors.New("both called each other, and our call goes on")
 
-// crossing finds our own call that signal may cross.
-func (p *Phone) crossing(signal *signaling.Call, in *call) *call {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.calls {
-		if c.rec.Direction == Outgoing && (c.id == signal.Replaces() || c.link.Account == in.account && c.isLive()) {
-			return c
+// rivalLocked finds the call that c may cross: with the same person, in the
+// other direction, not accepted yet.
+func (p *Phone) rivalLocked(c *call) *call {
+	mine := c.snapshot()
+	for _, other := range p.calls {
+		o := other.snapshot()
+		if o.Direction != mine.Direction && o.Remote.Account == mine.Remote.Account && o.Live() && o.Answered.IsZero() {
+			return other
 		}
 	}
 	return nil

@@ -191,20 +191,29 @@ func (p *Phone) Link() string { return p.cfg.Identity.Link().String() }
 // subscribe first, then ask for the present state, and nothing is missed.
 func (p *Phone) Subscribe() (<-chan Event, func()) { return p.hub.subscribe() }
 
-// register makes a call one of ours. The goroutine that runs it must follow.
-func (p *Phone) register(c *call) error {
+// register makes a call one of ours, unless it returns a rival (see glare.go)
+// or an error. The goroutine that runs the call must follow.
+func (p *Phone) register(c *call) (rival *call, err error) {
+	p.mu.Lock()
+	if rival = p.rivalLocked(c); rival == nil {
+		err = p.admitLocked(c)
+	}
+	p.mu.Unlock()
+	if rival == nil && err == nil {
+		c.show()
+	}
+	return rival, err
+}
+
+// registerBeside is register for a call that turned out to have no rival.
+func (p *Phone) registerBeside(c *call) error {
 	p.mu.Lock()
 	err := p.admitLocked(c)
 	p.mu.Unlock()
-	if err != nil {
-		return err
+	if err == nil {
+		c.show()
 	}
-	c.mu.Lock()
-	c.public = true
-	c.mu.Unlock()
-	c.announce()
-	c.save()
-	return nil
+	return err
 }
 
 func (p *Phone) admitLocked(c *call) error {

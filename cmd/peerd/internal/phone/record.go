@@ -20,6 +20,15 @@ func (c *call) update(change func(*Call)) {
 	}
 }
 
+// show lets watchers and the history see the call from now on.
+func (c *call) show() {
+	c.mu.Lock()
+	c.public = true
+	c.mu.Unlock()
+	c.announce()
+	c.save()
+}
+
 func (c *call) announce() {
 	now := c.snapshot()
 	c.phone.hub.publish(Event{Type: EventCall, Call: &now})

@@ -17,14 +17,14 @@ var errBadIdentity = errors.New("the other end cannot prove who it is")
 // certificate is ours, as it goes over the wire.
 func (p *Phone) certificate() []byte { return p.cfg.Identity.Certificate().Marshal() }
 
-// bind signs the fingerprint of our session for this call.
-func (c *call) bind(role string, s *media.Session, other identity.DeviceID) ([]byte, error) {
+// bind signs the fingerprint of our session for the call with this id.
+func (p *Phone) bind(id, role string, s *media.Session, other identity.DeviceID) ([]byte, error) {
 	fp, err := parseFingerprint(s.Fingerprint())
 	if err != nil {
 		return nil, err
 	}
-	own := c.phone.cfg.Identity
-	b := boundCall{id: c.wireID, role: role, signer: own.Device(), other: other}
+	own := p.cfg.Identity
+	b := boundCall{id: id, role: role, signer: own.Device(), other: other}
 	return b.sign(own.SignDevice, fp)
 }
 
