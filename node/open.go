@@ -191,9 +191,10 @@ func (n *Node) maybeServe() {
 	}
 }
 
-// first says that this node begins an overlay of its own.
+// first says that this node begins an overlay of its own: it was told nobody to
+// begin with, and whom it may have known does not answer.
 func (n *Node) first() bool {
-	return len(n.cfg.Bootstrap) == 0 && n.over.Joining().Rounds > 0 && n.over.Alive() == 0
+	return len(n.cfg.Bootstrap) == 0 && n.over.Joining().Rounds > 0 && len(n.over.Servers()) == 0
 }
 
 func kick(c chan struct{}) {

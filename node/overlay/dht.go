@@ -39,6 +39,9 @@ const (
 	// refreshEvery is the mean period of looking one's own neighbourhood up again.
 	refreshEvery = 5 * time.Minute
 	lookupLimit  = 10 * time.Second
+	// walkLimit bounds the search for the nodes closest to a key: dead nodes on the
+	// way must not keep a record from those that live.
+	walkLimit = 3 * time.Second
 )
 
 // ErrNoValue: no node that was asked has a valid value under the key.
@@ -154,13 +157,19 @@ func (o *Overlay) Publish(ctx context.Context, key string, value []byte, enough 
 	return receipt
 }
 
-// closest walks to the nodes nearest to key; what the own table knows is the
-// answer when the walk finds nothing better.
+// closest walks to the nodes nearest to key. When time runs out, what was found by
+// then is the answer.
 func (o *Overlay) closest(ctx context.Context, key string) ([]peer.ID, error) {
 	if o.dht.RoutingTable().Size() == 0 {
 		return nil, nil
 	}
-	return o.dht.GetClosestPeers(ctx, key)
+	walk, cancel := context.WithTimeout(ctx, walkLimit)
+	defer cancel()
+	found, err := o.dht.GetClosestPeers(walk, key)
+	if len(found) > 0 && ctx.Err() == nil {
+		return found, nil
+	}
+	return found, err
 }
 
 // refreshLoop looks the own neighbourhood up again now and then; with it, the

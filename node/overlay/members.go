@@ -126,6 +126,9 @@ func (o *Overlay) onEvent(e any) {
 		o.identified(e.Peer)
 	case event.EvtPeerConnectednessChanged:
 		if e.Connectedness == network.NotConnected && o.members.gone(e.Peer) {
+			// Walks would wait for it. It is entered again when it is back.
+			o.dht.RoutingTable().RemovePeer(e.Peer)
+			o.log.Debug("connection lost", "peer", e.Peer)
 			o.reach.lost(e.Peer)
 			o.poke()
 			o.changed()

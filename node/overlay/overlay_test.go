@@ -161,6 +161,32 @@ func TestReachableThroughARelay(t *testing.T) {
 	}
 }
 
+func TestAnotherRelayWhenOneIsLost(t *testing.T) {
+	servers := []*Overlay{member(t, true), member(t, true)}
+	phone := member(t, false, servers...)
+	eventually(t, "two servers", func() bool { return len(phone.Servers()) == 2 })
+	eventually(t, "direct proof", func() bool { s, _, _ := phone.Reach(); return s == ReachDirect })
+	r := phone.reach
+	r.mu.Lock()
+	r.natted, r.stale = true, true // as if others saw us at a router's address
+	r.mu.Unlock()
+	r.wake()
+	eventually(t, "a relay", func() bool { s, _, _ := phone.Reach(); return s == ReachRelay })
+
+	r.mu.Lock()
+	first := r.relay
+	r.mu.Unlock()
+	i := slices.IndexFunc(servers, func(o *Overlay) bool { return o.host.ID() == first })
+	if err := servers[i].Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other relay", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.state == ReachRelay && r.relay == servers[1-i].host.ID()
+	})
+}
+
 func TestDialbackDialsNobodyElse(t *testing.T) {
 	server, other := member(t, true), member(t, true)
 	_, stranger := newID(t)

@@ -252,6 +252,7 @@ func (p *proof) byRelay(ctx context.Context, r *reach, witnesses []peer.ID) {
 		return
 	}
 	circuits := r.o.circuitsVia(relay)
+	witnesses = slices.Clone(witnesses) // askDirect reads them at the same time
 	slices.SortStableFunc(witnesses, func(a, b peer.ID) int { return btoi(a == relay) - btoi(b == relay) })
 	for _, w := range witnesses[:min(2, len(witnesses))] {
 		proven, err := r.o.askReach(ctx, w, circuits[:min(1, len(circuits))])
