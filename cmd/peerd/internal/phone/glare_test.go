@@ -52,3 +52,14 @@ func TestGlare(t *testing.T) {
 		}
 	}
 }
+
+func TestDialAnswersWhoRingsAlready(t *testing.T) {
+	all := tels(t, 2, nil)
+	alice, bob := all[0], all[1]
+	mine := alice.calls(bob)
+	theirs := bob.ringing()
+	if id := bob.calls(alice); id != theirs.ID {
+		t.Errorf("bob dialled call %s while %s rang", id, theirs.ID)
+	}
+	alice.in(mine, StateActive)
+}
