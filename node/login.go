@@ -24,7 +24,6 @@ type facts struct {
 	first     bool // told nobody to begin with, knows no other server
 	members   int  // connected members of the overlay
 	servers   int  // those of them that are servers
-	alive     int  // servers known to be alive, connected or not
 	joinWhy   string
 
 	presence   publication
@@ -55,23 +54,22 @@ type verdict struct {
 }
 
 // judge is the login rule:
-//   - live neighbours: min(3, servers known to be alive), at least one; a server
-//     that begins an overlay needs none;
-//   - own records acknowledged by min(3, servers alive) nodes;
+//   - a live neighbour, and up to three where more are known to be alive; alive are
+//     the servers we are connected to. A server that begins an overlay needs none;
+//   - own records acknowledged by as many;
 //   - proven reachability, unless nobody can tell.
 //
-// To stay online less is enough, while the rest is sought: one neighbour, one
-// acknowledgement or the copy a server keeps itself, and a proof not yet asked for.
+// To stay online less is enough, while the rest is sought: one acknowledgement or the copy a server keeps itself, and a proof not yet asked for.
 func judge(f facts) verdict {
-	want := max(1, min(overlay.Neighbours, f.alive))
+	want := max(1, min(overlay.Neighbours, f.servers))
 	if f.wasOnline {
 		want = 1
 	}
 	v := verdict{alone: f.serving && f.first && f.members == 0}
 	miss := func(what, why string) { v.missing = append(v.missing, Missing{What: what, Why: why}) }
 	begins := f.serving && f.first
-	if f.servers < want && !begins {
-		miss(MissingNeighbours, neighboursWhy(f, want))
+	if f.servers == 0 && !begins {
+		miss(MissingNeighbours, neighboursWhy(f))
 	}
 	keeps := begins || f.wasOnline
 	if why := f.presence.lacks(want, keeps); why != "" {
@@ -87,10 +85,7 @@ func judge(f facts) verdict {
 	return v
 }
 
-func neighboursWhy(f facts, want int) string {
-	if f.servers > 0 {
-		return fmt.Sprintf("connected to %d of %d servers", f.servers, want)
-	}
+func neighboursWhy(f facts) string {
 	if f.joinWhy != "" {
 		return "no server answers: " + f.joinWhy
 	}
@@ -184,7 +179,7 @@ func (n *Node) facts() facts {
 	reach, asked, why := n.over.Reach()
 	f := facts{
 		serving: n.over.Serving(), first: n.first(),
-		members: len(n.over.Members()), servers: len(n.over.Servers()), alive: n.over.Alive(),
+		members: len(n.over.Members()), servers: len(n.over.Servers()),
 		joinWhy:    n.over.Joining().Why,
 		hasAccount: n.id.HasAccountKey(),
 		reach:      Reachability(reach), reachAsked: asked, reachWhy: why, witnesses: n.over.Witnesses(),

@@ -31,7 +31,7 @@ type ownRecords struct {
 	account  publication
 	next     time.Time // publish again
 	asked    uint64    // sequence of the records last published
-	askedOf  int       // servers known to be alive then
+	askedOf  int       // servers connected then
 }
 
 // sealed is a pair of records for one day's keys, as others get them.
@@ -156,7 +156,7 @@ func (n *Node) publishDue() bool {
 	if err != nil {
 		return true // publish says why
 	}
-	alive := n.over.Alive()
+	alive := len(n.over.Servers())
 	r := &n.records
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -184,7 +184,7 @@ func (n *Node) publish() bool {
 		n.cfg.Log.Error("own records", "err", err)
 		return false
 	}
-	alive := n.over.Alive()
+	alive := len(n.over.Servers())
 	n.records.mu.Lock()
 	n.records.asked, n.records.askedOf = s.seq, alive
 	n.records.mu.Unlock()

@@ -169,7 +169,6 @@ func (o *Overlay) launch(p peer.AddrInfo, results chan<- error) {
 		defer cancel()
 		err := Dial(ctx, o.host, p)
 		if err != nil {
-			o.members.dead(p.ID)
 			err = plain(p, err)
 		} else {
 			o.identified(p.ID)

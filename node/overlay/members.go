@@ -3,7 +3,6 @@ package overlay
 import (
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -13,29 +12,21 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// aliveFor is how long a server we are not connected to counts as known alive.
-const aliveFor = 2 * time.Minute
-
-// members are the connected hosts that speak peerd, and servers heard of lately.
+// members are the connected hosts that speak peerd. Only these count as alive: what
+// else is known may have died with what took the connection.
 type members struct {
 	mu    sync.Mutex
-	conns map[peer.ID]bool      // connected members; true for servers
-	seen  map[peer.ID]time.Time // servers: when they were last proven alive
+	conns map[peer.ID]bool // true for servers
 }
 
-func newMembers() *members {
-	return &members{conns: make(map[peer.ID]bool), seen: make(map[peer.ID]time.Time)}
-}
+func newMembers() *members { return &members{conns: make(map[peer.ID]bool)} }
 
 // set notes a connected member and reports whether that is news.
-func (m *members) set(p peer.ID, server bool, now time.Time) bool {
+func (m *members) set(p peer.ID, server bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	was, known := m.conns[p]
 	m.conns[p] = server
-	if server {
-		m.seen[p] = now
-	}
 	return !known || was != server
 }
 
@@ -46,15 +37,6 @@ func (m *members) gone(p peer.ID) bool {
 	_, known := m.conns[p]
 	delete(m.conns, p)
 	return known
-}
-
-// dead notes that a server did not answer a dial.
-func (m *members) dead(p peer.ID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, connected := m.conns[p]; !connected {
-		delete(m.seen, p)
-	}
 }
 
 func (m *members) list(servers bool) []peer.ID {
@@ -70,29 +52,11 @@ func (m *members) list(servers bool) []peer.ID {
 	return ids
 }
 
-// alive counts servers connected, or proven alive lately and not refuted since.
-func (m *members) alive(now time.Time) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := 0
-	for p, at := range m.seen {
-		if _, connected := m.conns[p]; connected || now.Sub(at) < aliveFor {
-			n++
-			continue
-		}
-		delete(m.seen, p)
-	}
-	return n
-}
-
 // Members returns the connected hosts that speak peerd, servers and clients.
 func (o *Overlay) Members() []peer.ID { return o.members.list(false) }
 
 // Servers returns the connected servers.
 func (o *Overlay) Servers() []peer.ID { return o.members.list(true) }
-
-// Alive counts the servers known to be alive, connected or not.
-func (o *Overlay) Alive() int { return o.members.alive(o.now()) }
 
 // watchMembers follows identification and disconnection of hosts.
 func (o *Overlay) watchMembers() error {
@@ -155,7 +119,7 @@ func (o *Overlay) identified(p peer.ID) {
 		_, _ = o.dht.RoutingTable().TryAddPeer(p, true, true)
 		o.cache.seen(p, o.dialable(p), o.now(), o.host.Peerstore().LatencyEWMA(p))
 	}
-	if o.members.set(p, server, o.now()) {
+	if o.members.set(p, server) {
 		if server {
 			o.reach.news()
 		}
