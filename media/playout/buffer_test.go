@@ -234,6 +234,23 @@ func TestLateBurstIsCaughtUp(t *testing.T) {
 	}
 }
 
+func TestLoudspeakerThatStoodStillCatchesUp(t *testing.T) {
+	b := New(&wave{})
+	out := make([]int16, audio.PullSamples)
+	for i := range 500 {
+		now := time.Duration(i) * audio.FrameDuration
+		b.Put(now, uint16(i), uint32(i*audio.FrameSamples), packet(i))
+		if i >= 200 && i < 225 { // half a second without a pull
+			continue
+		}
+		b.Pull(now+time.Millisecond, out)
+		b.Pull(now+time.Millisecond+audio.PullDuration, out)
+	}
+	if s := b.Stats(); s.Delay > 40*time.Millisecond || s.Late == 0 {
+		t.Errorf("five seconds later the delay is %v: %+v", s.Delay, s)
+	}
+}
+
 func TestPullAllocatesNothing(t *testing.T) {
 	b := New(&wave{})
 	out := make([]int16, audio.PullSamples)

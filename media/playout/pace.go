@@ -10,6 +10,7 @@ const (
 	tooMuch   = 6 * time.Millisecond   // surplus of delay that is taken out
 	tooLittle = 3 * time.Millisecond   // lack of delay that is put in
 	farAbove  = 40 * time.Millisecond  // surplus that is worth an audible splice
+	hopeless  = 150 * time.Millisecond // surplus for which whole packets are skipped
 	watchLong = 120 * time.Millisecond // a surplus must have lasted so long
 	watchFar  = 40 * time.Millisecond  // a large one only so long
 
@@ -45,6 +46,10 @@ func (b *Buffer) keepPace(at int, now time.Duration) {
 	b.stats.Delay += (slack - b.stats.Delay) / 16
 	b.mu.Unlock()
 	b.pace.watch(now, slack)
+	if least, watched := b.pace.least-target, now-b.pace.since; least > hopeless && watched >= watchFar {
+		b.skipAhead(least)
+		return
+	}
 	if len(b.pcm)-at < maxLag+window {
 		return
 	}
@@ -59,6 +64,21 @@ func (b *Buffer) keepPace(at int, now time.Duration) {
 	case watched >= 4*watchLong:
 		b.pace = pacer{}
 	}
+}
+
+// skipAhead gives up the packets that fill the surplus: the loudspeaker has
+// stood still for so long that splicing would take seconds.
+func (b *Buffer) skipAhead(surplus time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for surplus > skipAbove && len(b.store.waiting) > 1 {
+		b.store.release(b.store.take())
+		b.stats.Late++
+		first := b.store.waiting[0].at
+		surplus -= media(first - b.next)
+		b.next = first
+	}
+	b.pace = pacer{}
 }
 
 func (b *Buffer) accelerate(at int, surplus time.Duration, needed float64) {
