@@ -15,9 +15,9 @@ import (
 
 // Roles a node can be asked to play (Config.Role) and plays (Status.Overlay.Role).
 const (
-	// RoleAuto starts as a client and becomes a server once a stranger has
-	// dialled it back at a public address, or at once when it is the first
-	// node of an overlay without any public address (no bootstrap node named).
+	// RoleAuto starts as a client and becomes a server, for good, once a stranger has
+	// dialled it back at a public address of one of its own interfaces, or when it
+	// begins an overlay: no bootstrap node is named and nobody it knows answers.
 	RoleAuto = "auto"
 	// RoleClient uses the DHT, stores nothing for others.
 	RoleClient = "client"
@@ -31,8 +31,8 @@ type Config struct {
 	Identity *identity.Identity
 	// Dir is a private directory of this node: datastore, peer cache, contacts book.
 	Dir string
-	// Listen are multiaddrs to listen on. Empty: QUIC and TCP on port 4711 of all
-	// addresses, or on any free port when 4711 is taken.
+	// Listen are multiaddrs to listen on. Empty: QUIC and TCP on port 27470 of all
+	// addresses, or on any free port when 27470 is taken.
 	Listen []string
 	// Bootstrap are servers (multiaddrs with /p2p/) asked last, after every peer known.
 	Bootstrap []string

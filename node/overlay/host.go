@@ -21,7 +21,7 @@ import (
 )
 
 // DefaultPort is the UDP and TCP port of a host that is told no address.
-const DefaultPort = 4711
+const DefaultPort = 27470
 
 // ErrPortInUse: an address asked for is taken by another program.
 var ErrPortInUse = errors.New("listen address in use")
