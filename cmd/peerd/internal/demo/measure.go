@@ -9,8 +9,9 @@ import (
 	"github.com/peerd/peerd/audio/wavfile"
 )
 
-// maxDelay is the greatest delay from mouth to ear that is looked for.
-const maxDelay = time.Second
+// maxDelay is the greatest delay from mouth to ear that is looked for: with a
+// window of half a second it just fits into a transform of 65,536 samples.
+const maxDelay = 850 * time.Millisecond
 
 // recording is what somebody heard.
 type recording struct {
