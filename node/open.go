@@ -74,6 +74,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		Log: cfg.Log, Now: n.now, Changed: n.poke,
 	})
 	if err != nil {
+		n.cancel()
 		return nil, openError(err)
 	}
 	if err := n.start(); err != nil {
