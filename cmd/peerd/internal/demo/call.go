@@ -86,13 +86,16 @@ func (t *talk) bothActive(ctx context.Context) error {
 func (t *talk) speak() error {
 	length := max(t.spoken[0].duration(), t.spoken[1].duration())
 	t.say("bob answers; they talk for %.1f s", length.Seconds())
-	end := time.NewTimer(length + afterTalk)
+	end, tick := time.NewTimer(length+afterTalk), time.NewTicker(everyNow)
 	defer end.Stop()
-	for {
+	defer tick.Stop()
+	for began := time.Now(); ; {
 		var news localapi.Call
 		select {
 		case <-end.C:
 			return nil
+		case <-tick.C:
+			t.say("... %.0f s of it", time.Since(began).Seconds())
 		case <-t.ctx.Done():
 			return context.Cause(t.ctx)
 		case news = <-t.alice.calls:

@@ -32,6 +32,7 @@ const (
 	loginTime  = 60 * time.Second
 	callTime   = 30 * time.Second // to set the call up, and to end it
 	afterTalk  = 500 * time.Millisecond
+	everyNow   = 3 * time.Second // progress while they talk
 	defaultOut = "demo-out"
 )
 
