@@ -29,7 +29,6 @@ type scene struct {
 	call     *harness.Running
 	out, in  harness.Call
 	accepted time.Time // when somebody was about to accept; zero: nobody did
-	over     time.Time // when the end was known at both ends
 }
 
 // An order is what happens to a call, in the words of the state machine: offer,
@@ -73,7 +72,6 @@ func TestNoSoundLeavesBeforeTheCallIsAccepted(t *testing.T) {
 			t.Parallel()
 			s := newScene(t)
 			o.plays(s)
-			s.over = time.Now()
 			s.check(o.sound)
 		})
 	}

@@ -100,6 +100,7 @@ func TestPeerIsLostWhileItRings(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, alice(), bob())
 	_, _, in := ring(t, a, b)
+	b.AwaitCall(t, "the path is up", func(c harness.Call) bool { return c.ID == in.ID && c.Path != "" })
 	a.Kill()
 	c := b.AwaitEnd(t, in.ID)
 	if c.EndReason != "lost" {

@@ -126,7 +126,12 @@ func atOnce(t *testing.T, answer string, calls, callers int) {
 	}
 	t.Logf("%d calls stand %.2f s after the first was dialled; dial to ringing %s ms, and to first sound %s ms",
 		calls, time.Since(begun).Seconds(), spread(ring), spread(set))
+	used := processorTime(t, everybody)
+	began := time.Now()
 	talked := talkTogether(t, by)
+	for i, now := range processorTime(t, everybody) {
+		t.Logf("%s used %.0f %% of a core", everybody[i].Name(), 100*(now-used[i]).Seconds()/time.Since(began).Seconds())
+	}
 	report(t, by, callee, talked)
 	for id, p := range by {
 		p.Hangup(t, id)
@@ -136,6 +141,15 @@ func atOnce(t *testing.T, answer string, calls, callers int) {
 		ended(t, callee, id, "answered", "hangup", "remote")
 	}
 	nothingLeft(t, everybody, before)
+}
+
+func processorTime(t *testing.T, phones []*harness.Daemon) []time.Duration {
+	t.Helper()
+	var all []time.Duration
+	for _, p := range phones {
+		all = append(all, p.ProcessorTime(t))
+	}
+	return all
 }
 
 // talkTogether waits until every call has sent for ten seconds, or for two

@@ -20,12 +20,22 @@ type Result struct {
 	Code           int
 }
 
+// ahead lets the daemons of root's tests run ahead of the compilers and tests
+// beside them: what is measured here is not how a phone sounds on a machine
+// that has no time for it.
+var ahead = []string{"nice", "-n", "-10"}
+
 // command makes a command of this daemon's home, in its namespace.
 func (d *Daemon) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(d.bin, args...)
-	if d.opt.Host != nil {
-		cmd = exec.Command("ip", append([]string{"netns", "exec", d.opt.Host.Namespace, d.bin}, args...)...)
+	var line []string
+	if os.Getuid() == 0 {
+		line = append(line, ahead...)
 	}
+	if d.opt.Host != nil {
+		line = append(line, "ip", "netns", "exec", d.opt.Host.Namespace)
+	}
+	line = append(append(line, d.bin), args...)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "PEERD_HOME="+d.Home)
 	return cmd
 }
