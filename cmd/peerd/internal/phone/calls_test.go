@@ -10,6 +10,7 @@ import (
 )
 
 func TestCallAndHear(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	mine, theirs := alice.talk(bob)
@@ -53,6 +54,7 @@ func TestCallAndHear(t *testing.T) {
 }
 
 func TestReject(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	mine := all[0].calls(all[1])
 	theirs := all[1].ringing()
@@ -65,6 +67,7 @@ func TestReject(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	mine := all[0].calls(all[1])
 	theirs := all[1].ringing()
@@ -74,6 +77,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestNoAnswer(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, func(_ int, cfg *Config) { cfg.Timers.Answer = 300e6 })
 	mine := all[0].calls(all[1])
 	theirs := all[1].ringing()
@@ -82,6 +86,7 @@ func TestNoAnswer(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 3, func(i int, cfg *Config) {
 		if i == 1 {
 			cfg.MaxCalls = 1
@@ -98,6 +103,7 @@ func TestBusy(t *testing.T) {
 }
 
 func TestCallWaitingTakesTheSoundDevice(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 3, nil)
 	alice, bob, carol := all[0], all[1], all[2]
 	bob.card.exclusive = true
@@ -122,6 +128,7 @@ func TestCallWaitingTakesTheSoundDevice(t *testing.T) {
 }
 
 func TestHoldAndResume(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	mine, theirs := alice.talk(bob)
@@ -145,6 +152,7 @@ func TestHoldAndResume(t *testing.T) {
 }
 
 func TestMute(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	mine, _ := alice.talk(bob)
@@ -154,14 +162,13 @@ func TestMute(t *testing.T) {
 		t.Error("the call does not say that it is muted")
 	}
 	eventually(t, "bob hears nothing", bob.card.silent)
-	if !alice.card.hears(bob.card.pitch) {
-		t.Error("alice does not hear bob while she is muted")
-	}
+	eventually(t, "alice hears bob while she is muted", func() bool { return alice.card.hears(bob.card.pitch) })
 	must(t, alice.Unmute(mine))
 	eventually(t, "bob hears alice again", func() bool { return bob.card.hears(alice.card.pitch) })
 }
 
 func TestMutedBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	mine := alice.calls(bob)
@@ -173,6 +180,7 @@ func TestMutedBeforeTheAnswer(t *testing.T) {
 }
 
 func TestDTMF(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	events, cancel := bob.Subscribe()
@@ -198,6 +206,7 @@ func TestDTMF(t *testing.T) {
 }
 
 func TestSoundDeviceFailsAtAnswer(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	bob.card.breaks(audio.ErrNoDevice)
@@ -213,6 +222,7 @@ func TestSoundDeviceFailsAtAnswer(t *testing.T) {
 }
 
 func TestSoundDeviceFailsAtTheCaller(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	alice.card.breaks(audio.ErrNoDevice)
@@ -226,6 +236,7 @@ func TestSoundDeviceFailsAtTheCaller(t *testing.T) {
 }
 
 func TestAutoAnswer(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, func(i int, cfg *Config) {
 		if i == 1 {
 			cfg.Answer = AnswerAuto
@@ -244,6 +255,7 @@ func TestAutoAnswer(t *testing.T) {
 }
 
 func TestEcho(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, func(i int, cfg *Config) {
 		if i == 1 { // as a build without cgo has it
 			cfg.Answer, cfg.Device, cfg.Encoder = AnswerEcho, nil, nil

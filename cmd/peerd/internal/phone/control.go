@@ -120,14 +120,7 @@ func (c *call) mute(on bool) {
 // pick finds the live call that id names, by a unique prefix, or the only one
 // that fits.
 func (p *Phone) pick(id string, fits func(Call) bool) (*call, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var found []*call
-	for _, c := range p.calls {
-		if id == "" && fits(c.snapshot()) || id != "" && strings.HasPrefix(c.id, id) {
-			found = append(found, c)
-		}
-	}
+	found := p.candidates(id, fits)
 	switch {
 	case len(found) == 1:
 		return found[0], nil
@@ -136,8 +129,19 @@ func (p *Phone) pick(id string, fits func(Call) bool) (*call, error) {
 	case id == "":
 		return nil, ErrNoFittingCall
 	}
-	if _, err := p.store.Call(id); err == nil {
-		return nil, fmt.Errorf("%w: it is over", ErrWrongState)
+	if _, err := p.Call(id); err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("%q: %w", id, ErrNoSuchCall)
+	return nil, fmt.Errorf("%w: it is over", ErrWrongState)
+}
+
+func (p *Phone) candidates(id string, fits func(Call) bool) (found []*call) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.calls {
+		if id == "" && fits(c.snapshot()) || id != "" && strings.HasPrefix(c.id, id) {
+			found = append(found, c)
+		}
+	}
+	return found
 }

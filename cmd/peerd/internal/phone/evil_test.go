@@ -84,6 +84,7 @@ func lies(t *testing.T, other *identity.Identity) map[string]struct {
 }
 
 func TestLyingCallerIsRefused(t *testing.T) {
+	t.Parallel()
 	all := strangers(t, 2, nil)
 	bob := all[1]
 	e := newEve(t, all[0].Status().Addresses)
@@ -122,6 +123,7 @@ func TestLyingCallerIsRefused(t *testing.T) {
 }
 
 func TestLyingCalleeIsLeft(t *testing.T) {
+	t.Parallel()
 	all := strangers(t, 1, nil)
 	alice := all[0]
 	e := newEve(t, alice.Status().Addresses)
@@ -170,6 +172,7 @@ func TestLyingCalleeIsLeft(t *testing.T) {
 
 // TestGarbageInsteadOfACall sends what is no call at all.
 func TestGarbageInsteadOfACall(t *testing.T) {
+	t.Parallel()
 	all := strangers(t, 2, nil)
 	bob := all[1]
 	e := newEve(t, all[0].Status().Addresses)
@@ -191,6 +194,7 @@ func TestGarbageInsteadOfACall(t *testing.T) {
 }
 
 func TestBlockedContactCannotCall(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	must(t, bob.BlockContact("alice"))

@@ -10,6 +10,7 @@ import (
 // TestGlare lets both call each other at once, again and again: each time one
 // call goes on, with both users in it, under the id that each of them dialled.
 func TestGlare(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	for round := 1; round <= 10; round++ {
@@ -54,6 +55,7 @@ func TestGlare(t *testing.T) {
 }
 
 func TestDialAnswersWhoRingsAlready(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	mine := alice.calls(bob)

@@ -7,6 +7,7 @@ import (
 )
 
 func TestCallOutlivesTheSignallingStream(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	mine, theirs := alice.talk(bob)
@@ -23,6 +24,7 @@ func TestCallOutlivesTheSignallingStream(t *testing.T) {
 }
 
 func TestPeerVanishes(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	mine, _ := alice.talk(bob)
@@ -32,6 +34,7 @@ func TestPeerVanishes(t *testing.T) {
 }
 
 func TestPeerVanishesWhileItRings(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	mine := alice.calls(bob)
@@ -41,6 +44,7 @@ func TestPeerVanishesWhileItRings(t *testing.T) {
 }
 
 func TestShutdownTellsTheOtherEnd(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	mine, theirs := alice.talk(bob)
@@ -58,6 +62,7 @@ func TestShutdownTellsTheOtherEnd(t *testing.T) {
 }
 
 func TestCalleeIsNotThere(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	must(t, bob.Close())
@@ -69,6 +74,7 @@ func TestCalleeIsNotThere(t *testing.T) {
 }
 
 func TestHangUpWhileDialling(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, nil)
 	alice, bob := all[0], all[1]
 	for range 10 {

@@ -99,6 +99,7 @@ func TestSoakCallsAtOnceIntoAnEcho(t *testing.T) {
 }
 
 func TestCloseDuringCalls(t *testing.T) {
+	t.Parallel()
 	all := tels(t, 2, func(i int, cfg *Config) {
 		if i == 1 {
 			cfg.Answer = AnswerAuto
@@ -116,6 +117,7 @@ func TestCloseDuringCalls(t *testing.T) {
 }
 
 func TestSlowWatcherIsCutOff(t *testing.T) {
+	t.Parallel()
 	h := newHub()
 	slow, _ := h.subscribe()
 	quick, cancel := h.subscribe()

@@ -7,6 +7,7 @@ import (
 )
 
 func TestStrangerGetsTheMemorySafeDecoder(t *testing.T) {
+	t.Parallel()
 	all := strangers(t, 2, nil)
 	alice, bob := all[0], all[1]
 	alice.knows(bob)
@@ -34,6 +35,7 @@ func TestStrangerGetsTheMemorySafeDecoder(t *testing.T) {
 }
 
 func TestStrangerBecomesAContactWhileItRings(t *testing.T) {
+	t.Parallel()
 	all := strangers(t, 2, nil)
 	alice, bob := all[0], all[1]
 	alice.knows(bob)
