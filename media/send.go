@@ -8,10 +8,6 @@ import (
 	"github.com/peerd/peerd/audio"
 )
 
-// lateFrame is how much later than it could have been a frame may leave
-// before it counts as late for lack of CPU: then the next one is due already.
-const lateFrame = audio.FrameDuration
-
 // sendPath is the state of the way out.
 type sendPath struct {
 	encoder    audio.Encoder
@@ -30,7 +26,7 @@ type sendPath struct {
 func (s *Session) send(stream audio.Stream) {
 	pcm := make([]int16, audio.FrameSamples)
 	packet := make([]byte, audio.MaxPacket)
-	var due dueClock
+	var clock lateClock
 	var pad keypad
 	loss := int32(0)
 	for timestamp := randomTimestamp(); ; timestamp += audio.FrameSamples {
@@ -43,7 +39,7 @@ func (s *Session) send(stream audio.Stream) {
 		}
 		s.sendFrame(timestamp, pcm, packet)
 		s.sendKeys(&pad, timestamp)
-		if due.late(time.Now()) {
+		if clock.late(time.Now()) {
 			s.lateFrames.Add(1)
 		}
 	}
@@ -69,24 +65,4 @@ func (s *Session) sendFrame(timestamp uint32, pcm []int16, packet []byte) {
 	if s.track.sendOpus(timestamp, packet[:n]) != nil {
 		s.sendErrors.Add(1)
 	}
-}
-
-// dueClock tells frames that leave too late. The earliest frame so far sets
-// the clock, which creeps after the sound card by 0.1 %.
-type dueClock struct {
-	base  time.Time // when frame 0 began, by the earliest frame seen
-	count int
-}
-
-func (c *dueClock) late(now time.Time) bool {
-	c.count++
-	if c.count == 1 {
-		c.base = now
-		return false
-	}
-	c.base = c.base.Add(audio.FrameDuration + audio.FrameDuration/1000)
-	if now.Before(c.base) {
-		c.base = now
-	}
-	return now.Sub(c.base) > lateFrame
 }
