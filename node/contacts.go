@@ -23,7 +23,7 @@ const (
 	seekers   = 4
 	seekLimit = 15 * time.Second
 	// bookEvery is how often a changed book is written.
-	bookEvery = time.Minute
+	bookEvery = 10 * time.Second
 )
 
 // contactTag protects the connections to contacts from being trimmed.

@@ -158,7 +158,7 @@ type Stream interface {
 	Relayed() bool
 }
 
-// API lists the methods of Node in one place; the phone uses no others.
+// API is what the phone uses of a Node; its tests put another one in its place.
 type API interface {
 	Close() error
 	Status() Status

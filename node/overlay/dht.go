@@ -187,6 +187,7 @@ func (o *Overlay) refreshLoop() {
 }
 
 func (o *Overlay) saveCache() {
+	o.cache.touch(o.Servers(), o.now())
 	if err := o.cache.save(o.now()); err != nil {
 		o.log.Warn("peer cache not written", "err", err)
 	}

@@ -186,6 +186,9 @@ func (o *Overlay) roundDone(answered int, why string) {
 	}
 	o.join.mu.Unlock()
 	o.changed()
+	if answered > 0 {
+		o.saveCache()
+	}
 }
 
 // explore looks the own neighbourhood up, which connects to the servers nearest to us.
