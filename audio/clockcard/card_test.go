@@ -1,6 +1,7 @@
 package clockcard
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -147,7 +148,7 @@ func TestCloseEndsReadAndPulls(t *testing.T) {
 		go func() { read <- c.Read(make([]int16, audio.SampleRate)) }()
 		time.Sleep(50 * time.Millisecond)
 		shut(t, c)
-		if err := <-read; err != io.EOF {
+		if err := <-read; !errors.Is(err, io.EOF) {
 			t.Errorf("Read ends with %v", err)
 		}
 		n := len(play.pulls)
@@ -159,7 +160,7 @@ func TestCloseEndsReadAndPulls(t *testing.T) {
 		if released != 1 {
 			t.Errorf("released %d times", released)
 		}
-		if err := c.Read(make([]int16, 1)); err != io.EOF {
+		if err := c.Read(make([]int16, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("Read after Close: %v", err)
 		}
 	})

@@ -44,7 +44,7 @@ func redirected(fd int, f func()) {
 	}
 	defer unix.Close(saved)
 	if unix.Dup2(fd, 2) == nil {
-		defer unix.Dup2(saved, 2)
+		defer func() { _ = unix.Dup2(saved, 2) }() // it worked the other way
 	}
 	f()
 }

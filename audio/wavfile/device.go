@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -56,16 +55,6 @@ func New(in, out string) (*Device, error) {
 	}
 	d.kernel = f.rate.kernel
 	return d, f.Close()
-}
-
-// Parse makes the device that spec names: "IN.wav", "IN.wav,OUT.wav" or
-// ",OUT.wav".
-func Parse(spec string) (*Device, error) {
-	in, out, _ := strings.Cut(spec, ",")
-	if in == "" && out == "" {
-		return nil, fmt.Errorf("%w: file: needs the name of a WAV file", audio.ErrNoDevice)
-	}
-	return New(in, out)
 }
 
 // Name implements audio.Device.

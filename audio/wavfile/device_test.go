@@ -28,7 +28,7 @@ func TestDevicePlaysInOnceAndRecordsOut(t *testing.T) {
 	if err := Save(in, spoken); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Parse(in + "," + out)
+	d, err := New(in, out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func oneCall(t *testing.T, d *Device, spoken []int16, out string) {
 		}
 	}
 	checkRecording(t, out, play, before)
-	if err := s.Read(heard); err != io.EOF {
+	if err := s.Read(heard); !errors.Is(err, io.EOF) {
 		t.Errorf("Read after Close: %v", err)
 	}
 }
@@ -95,7 +95,7 @@ func TestDeviceWithoutOutServesSeveralCalls(t *testing.T) {
 	if err := Save(in, sine(440, audio.SampleRate, 480)); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Parse(in)
+	d, err := New(in, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +114,10 @@ func TestDeviceWithoutOutServesSeveralCalls(t *testing.T) {
 
 func TestMissingAndBadFiles(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Parse(filepath.Join(dir, "none.wav")); !errors.Is(err, audio.ErrNoDevice) {
+	if _, err := New(filepath.Join(dir, "none.wav"), ""); !errors.Is(err, audio.ErrNoDevice) {
 		t.Errorf("missing file: %v", err)
 	}
-	if _, err := Parse(""); !errors.Is(err, audio.ErrNoDevice) {
-		t.Errorf("no file: %v", err)
-	}
-	d, err := Parse("," + filepath.Join(dir, "no such directory", "out.wav"))
+	d, err := New("", filepath.Join(dir, "no such directory", "out.wav"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -242,7 +242,7 @@ func (w *Reader) all(limit int) ([]int16, error) {
 	for len(pcm) < limit {
 		n, err := w.Read(buf[:min(len(buf), limit-len(pcm))])
 		pcm = append(pcm, buf[:n]...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -156,11 +156,11 @@ func TestWriterIsGoodAtAnyMomentAndCompleteAtTheEnd(t *testing.T) {
 		w.Play(want[at:min(len(want), at+audio.PullSamples)])
 	}
 	waitFor(t, "a second on disk", func() bool {
-		pcm, err := Load(path, len(want))
-		return err == nil && len(pcm) >= audio.SampleRate
+		pcm, loadErr := Load(path, len(want))
+		return loadErr == nil && len(pcm) >= audio.SampleRate
 	})
 	for range 2 {
-		if err := w.Close(); err != nil {
+		if err = w.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}

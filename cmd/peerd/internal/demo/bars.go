@@ -54,7 +54,7 @@ func drawBars(c draw.Canvas, title string, bars []bar) {
 	p.Y.Min, p.Y.Max = -0.6, float64(len(bars))-0.4
 	p.Y.Tick.Marker = plot.ConstantTicks(ticks)
 	p.Y.Tick.Length = 0
-	p.Y.LineStyle.Width = 0.5
+	p.Y.Width = 0.5
 	p.Draw(c)
 }
 

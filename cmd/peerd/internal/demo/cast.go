@@ -23,8 +23,8 @@ func (s *stage) raise(r *Report) (c cast, err error) {
 		if c.servers[i], err = s.start(fmt.Sprintf("server-%d", i+1), "server", "null", known); err != nil {
 			return c, err
 		}
-		st, err := c.servers[i].statusUntil(s.ctx, func(st localapi.Status) bool { return len(st.Addresses) > 0 })
-		if err != nil {
+		var st localapi.Status
+		if st, err = c.servers[i].statusUntil(s.ctx, hasAddress); err != nil {
 			return c, err
 		}
 		known = append(known, st.Addresses...)
@@ -43,6 +43,8 @@ func (s *stage) raise(r *Report) (c cast, err error) {
 	}
 	return c, s.login(r)
 }
+
+func hasAddress(st localapi.Status) bool { return len(st.Addresses) > 0 }
 
 // card is the sound card of a phone: it speaks one file and records another.
 func (s *stage) card(voice int, name string) string {

@@ -100,7 +100,7 @@ func (s *stage) prepare(o Options) (err error) {
 	if s.out, err = filepath.Abs(o.Out); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.logs(), 0o755); err != nil {
+	if err = os.MkdirAll(s.logs(), 0o755); err != nil {
 		return fmt.Errorf("make the directory for recordings (choose another with --out): %w", err)
 	}
 	if s.spoken, err = voices(s.out, o.Speech); err != nil {

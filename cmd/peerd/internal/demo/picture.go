@@ -29,7 +29,6 @@ const (
 // The colours are told apart in grey, too.
 func ink() color.Color        { return color.RGBA{0x22, 0x2b, 0x38, 0xff} }
 func paleInk() color.Color    { return color.RGBA{0x75, 0x80, 0x8f, 0xff} }
-func grid() color.Color       { return color.RGBA{0xe3, 0xe7, 0xec, 0xff} }
 func spokenInk() color.Color  { return color.RGBA{0x1f, 0x4e, 0x79, 0xff} }
 func heardInk() color.Color   { return color.RGBA{0xe0, 0x8a, 0x2c, 0xff} }
 func serverInk() color.Color  { return color.RGBA{0x8a, 0x98, 0xa8, 0xff} }

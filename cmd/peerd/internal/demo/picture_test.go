@@ -33,8 +33,10 @@ func played(t *testing.T, noise int16) (Report, []drawnLeg) {
 		Version: ReportVersion, OK: true, Path: "direct", TalkS: 11.5,
 		LookupMS: ptr(4.2), RingMS: ptr(12.7), AnswerToAudioMS: ptr(61),
 		Timeline: []Span{
-			{"look-up", 0, 4.2}, {"ringing", 4.2, 12.7},
-			{"answer to sound, bob", 15, 69}, {"answer to sound, alice", 17, 78},
+			{"look-up", 0, 4.2},
+			{"ringing", 4.2, 12.7},
+			{"answer to sound, bob", 15, 69},
+			{"answer to sound, alice", 17, 78},
 		},
 	}
 	for i, name := range []string{"server-1", "server-2", "alice", "bob", "carol"} {

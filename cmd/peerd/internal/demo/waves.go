@@ -60,7 +60,7 @@ func twoRows(p *plot.Plot) {
 	p.Y.Min, p.Y.Max = 2*below, 2*above
 	p.Y.Tick.Marker = plot.ConstantTicks{{Value: above, Label: "spoken"}, {Value: below, Label: "heard"}}
 	p.Y.Tick.Length = 0
-	p.Y.LineStyle.Width = 0.5
+	p.Y.Width = 0.5
 }
 
 // wave draws pcm, whose first sample is at the second start, around y.
