@@ -111,7 +111,7 @@ func TestWhatIsPlayedIsCaptured(t *testing.T) {
 		}
 	}
 	pulls := play.pulls.Load()
-	if err := s.Read(heard[:1]); err != io.EOF {
+	if err := s.Read(heard[:1]); !errors.Is(err, io.EOF) {
 		t.Errorf("Read after Close: %v", err)
 	}
 	late := play.played[len(play.played)-5*audio.SampleRate/2:] // the sound server needs up to two seconds to start
