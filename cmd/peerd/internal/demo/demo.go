@@ -103,12 +103,28 @@ func (s *stage) prepare(o Options) (err error) {
 	if err = os.MkdirAll(s.logs(), 0o755); err != nil {
 		return fmt.Errorf("make the directory for recordings (choose another with --out): %w", err)
 	}
+	if err = s.forget(); err != nil {
+		return err
+	}
 	if s.spoken, err = voices(s.out, o.Speech); err != nil {
 		return err
 	}
 	s.homes, err = shortTempDir()
 	return err
 }
+
+// forget removes the results of an earlier demonstration: should this one fail,
+// they must not be taken for its own.
+func (s *stage) forget() error {
+	for _, old := range []string{s.heard("alice"), s.heard("bob"), s.picture()} {
+		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove an earlier result: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *stage) picture() string { return filepath.Join(s.out, "demo.png") }
 
 func (s *stage) logs() string { return filepath.Join(s.out, "logs") }
 

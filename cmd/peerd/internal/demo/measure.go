@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"path/filepath"
 	"time"
 
 	"github.com/peerd/peerd/audio"
@@ -41,7 +40,7 @@ func (s *stage) measure(r *Report) error {
 		drawn[i] = drawnLeg{Leg: *l, spoken: s.spoken[i].pcm, heard: to.pcm}
 	}
 	r.OK = len(r.Problems) == 0
-	r.Picture = filepath.Join(s.out, "demo.png")
+	r.Picture = s.picture()
 	return drawReport(r.Picture, *r, drawn[:])
 }
 
