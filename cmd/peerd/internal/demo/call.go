@@ -12,11 +12,11 @@ import (
 func (s *stage) call(c cast, r *Report) error {
 	following, stop := context.WithCancel(s.ctx)
 	defer stop()
-	alice, err := c.alice.followCalls(following, s.cancel)
+	alice, err := s.followCalls(following, c.alice)
 	if err != nil {
 		return err
 	}
-	bob, err := c.bob.followCalls(following, s.cancel)
+	bob, err := s.followCalls(following, c.bob)
 	if err != nil {
 		return err
 	}

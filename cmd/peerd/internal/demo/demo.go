@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -99,6 +100,9 @@ func (s *stage) prepare(o Options) (err error) {
 	}
 	if s.out, err = filepath.Abs(o.Out); err != nil {
 		return err
+	}
+	if strings.Contains(s.out+o.Speech, ",") {
+		return fmt.Errorf("%s, %s: the names of files must have no comma, which stands between two of them in --audio", s.out, o.Speech)
 	}
 	if err = os.MkdirAll(s.logs(), 0o755); err != nil {
 		return fmt.Errorf("make the directory for recordings (choose another with --out): %w", err)

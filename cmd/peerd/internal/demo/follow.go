@@ -67,11 +67,11 @@ type callFeed struct {
 }
 
 // followCalls begins to follow the calls of a daemon, and returns once the
-// stream is open. The feed ends with ctx; fail is told if it ends earlier.
-func (d *daemon) followCalls(ctx context.Context, fail func(error)) (callFeed, error) {
+// stream is open. The feed ends with ctx; should it end earlier, everything ends.
+func (s *stage) followCalls(ctx context.Context, d *daemon) (callFeed, error) {
 	feed := callFeed{name: d.name, calls: make(chan localapi.Call, 64)}
 	open := make(chan struct{})
-	go func() {
+	s.watching.Go(func() {
 		first := true
 		err := d.follow(ctx, func(e localapi.Event) bool {
 			if first {
@@ -82,9 +82,9 @@ func (d *daemon) followCalls(ctx context.Context, fail func(error)) (callFeed, e
 			return false
 		})
 		if ctx.Err() == nil {
-			fail(err)
+			s.cancel(err)
 		}
-	}()
+	})
 	select {
 	case <-open:
 		return feed, nil
