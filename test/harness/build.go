@@ -45,6 +45,9 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
+// Program is the path of the program under test.
+func Program() string { return bin }
+
 func build(to string, race bool) error {
 	args := []string{"build", "-o", to}
 	if race {

@@ -116,7 +116,7 @@ func openChecked(path string) (db *bbolt.DB, err error) {
 	for _, step := range []func() error{
 		func() error { return db.View(checkVersion) },
 		func() error { return db.View(readAll) },
-		func() error { return db.Update(migrate) },
+		func() error { return upgrade(db) },
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, db.Close())

@@ -49,6 +49,19 @@ func createBuckets(tx *bbolt.Tx) error {
 	return nil
 }
 
+// upgrade migrates an older database; it writes nothing to one of today.
+func upgrade(db *bbolt.DB) error {
+	var from int
+	err := db.View(func(tx *bbolt.Tx) (err error) {
+		from, err = version(tx)
+		return err
+	})
+	if err != nil || from == len(migrations()) {
+		return err
+	}
+	return db.Update(migrate)
+}
+
 // migrate brings the schema to the newest version, in one transaction.
 func migrate(tx *bbolt.Tx) error { return migrateBy(tx, migrations()) }
 
