@@ -1,6 +1,10 @@
 package node
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/peerd/peerd/node/overlay"
+)
 
 var (
 	// ErrNotFound: neither the contacts book nor the DHT knows a device of that account.
@@ -12,7 +16,7 @@ var (
 	// ErrClosed: the node has been closed.
 	ErrClosed = errors.New("the node is closed")
 	// ErrPortInUse: an explicitly asked listen address is taken by another program.
-	ErrPortInUse = errors.New("listen address in use")
+	ErrPortInUse = overlay.ErrPortInUse
 	// ErrConfig: a setting makes no sense; the wrapped text says which.
 	ErrConfig = errors.New("bad node configuration")
 )

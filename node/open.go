@@ -85,10 +85,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func openError(err error) error {
-	switch {
-	case errors.Is(err, overlay.ErrPortInUse):
-		return fmt.Errorf("%w: %w", ErrPortInUse, err)
-	case errors.Is(err, overlay.ErrBadAddress):
+	if errors.Is(err, overlay.ErrBadAddress) {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return err

@@ -80,7 +80,7 @@ func readPrivate(path string) ([]byte, error) {
 	}
 	raw, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("read identity: %w", err)
+		return nil, fmt.Errorf("read identity: %w; put the file back from a backup, or choose another --home", err)
 	}
 	return raw, nil
 }

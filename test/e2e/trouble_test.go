@@ -30,18 +30,18 @@ type trouble struct {
 }
 
 var troubles = []trouble{
-	{name: "identity cannot be read", begin: directory("identity.json"), code: 1, says: []string{"identity.json"}},
+	{name: "identity cannot be read", begin: directory("identity.json"), code: 1, says: []string{"identity.json", "from a backup"}},
 	{name: "identity belongs to another user", begin: only("identity.json", 0), code: 1, says: []string{"identity.json", "check the owner and mode"}, other: true},
 	{name: "identity is half written", begin: half("identity.json"), code: 1, says: []string{"identity file is damaged", "backup"}},
 	{name: "identity is empty", begin: written("identity.json", ""), code: 1, says: []string{"identity file is damaged"}},
 	{name: "identity is from a newer version", begin: written("identity.json", `{"version":99}`), code: 1, says: []string{"newer version of peerd", "update peerd"}},
 	{name: "identity is open to others", begin: mode("identity.json", 0o644), code: 1, says: []string{"open to other users", "chmod 600"}},
-	{name: "contacts cannot be read", begin: directory("peerd.db"), code: 1, says: []string{"peerd.db"}},
+	{name: "contacts cannot be read", begin: directory("peerd.db"), code: 1, says: []string{"peerd.db", "check the file"}},
 	{name: "contacts belong to another user", begin: only("peerd.db", 0), code: 1, says: []string{"peerd.db", "check the owner and mode"}, other: true},
 	{name: "contacts are half written", begin: half("peerd.db"), code: 1, says: []string{"database is damaged", "restore it from a backup"}},
 	{name: "contacts are empty", begin: written("peerd.db", ""), code: 1, says: []string{"database is damaged", "restore it from a backup"}},
 	{name: "contacts are from a newer version", begin: newerStore, code: 1, says: []string{"newer version of peerd", "update peerd"}},
-	{name: "settings cannot be read", begin: directory("peerd.conf"), code: 1, says: []string{"peerd.conf"}},
+	{name: "settings cannot be read", begin: directory("peerd.conf"), code: 1, says: []string{"peerd.conf", "check the owner"}},
 	{name: "settings are from a newer version", begin: written("peerd.conf", "version = 99\n"), code: 1, says: []string{"newer version of peerd", "update peerd"}},
 	{name: "settings are mistyped", begin: written("peerd.conf", "medai-port = 5\n"), code: 2, says: []string{"peerd.conf line 1", `"medai-port"`}},
 	{name: "home belongs to another user", begin: only(".", 0), code: 1, says: []string{"owner", "--home"}, other: true},

@@ -54,11 +54,8 @@ func Load(flags Flags, env Env) (Config, error) {
 		return Config{}, err
 	}
 	file, err := readFile(dirs.ConfigFile())
-	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w; check the owner and mode (0700) of the directory, or choose another --home", err)
-	}
 	if err != nil {
-		return Config{}, fmt.Errorf("read settings: %w", err)
+		return Config{}, fmt.Errorf("read settings: %w; check the owner and mode of the file and (0700) of its directory, or choose another --home", err)
 	}
 	return resolve(dirs, flags, env, file)
 }
