@@ -6,10 +6,13 @@
 package harness
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -42,7 +45,24 @@ func Main(m *testing.M) int {
 		return 1
 	}
 	defer endShared()
+	if err := runAbreast(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
+}
+
+// runAbreast lets more tests run at a time than there are processors, unless
+// somebody has said how many: they mostly wait, for people to talk or for
+// somebody not to answer.
+func runAbreast() error {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if said {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(3*runtime.NumCPU()))
 }
 
 // Program is the path of the program under test.
