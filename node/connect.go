@@ -27,12 +27,9 @@ func (n *Node) Connect(ctx context.Context, link identity.Link) (Peer, error) {
 	defer cancel()
 	r := &race{n: n, ctx: ctx, link: link, won: make(chan Peer, 1), tried: make(map[string]bool)}
 	book := n.book.devices(link.Account, n.now())
-	for _, d := range book {
-		if !d.revoked && n.isConnected(d.Cert.Device) {
-			p := Peer{Device: d.Cert.Device, Certificate: d.Cert}
-			n.met(p)
-			return p, nil
-		}
+	if p, ok := n.answering(ctx, book); ok {
+		n.met(p)
+		return p, nil
 	}
 	for _, d := range book {
 		r.device(d)
@@ -54,6 +51,37 @@ func (n *Node) Connect(ctx context.Context, link identity.Link) (Peer, error) {
 		return p, nil
 	default:
 		return Peer{}, r.failure()
+	}
+}
+
+// answering returns the first of the devices that answers on an open connection;
+// of connections that do not, none is left.
+func (n *Node) answering(ctx context.Context, devices []known) (Peer, bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	first := make(chan Peer, 1)
+	var wg sync.WaitGroup
+	for _, d := range devices {
+		if d.revoked || !n.isConnected(d.Cert.Device) {
+			continue
+		}
+		wg.Go(func() {
+			if !overlay.Alive(ctx, n.over.Host(), d.Cert.Device) {
+				return
+			}
+			select {
+			case first <- Peer{Device: d.Cert.Device, Certificate: d.Cert}:
+				cancel() // of the others nothing more is asked
+			default:
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case p := <-first:
+		return p, true
+	default:
+		return Peer{}, false
 	}
 }
 
@@ -129,6 +157,7 @@ func (r *race) dial(cert identity.Certificate, addrs []string) {
 		return
 	}
 	r.dials.Go(func() {
+		overlay.Alive(r.ctx, r.n.over.Host(), cert.Device) // leaves no connection that is dead
 		err := overlay.Dial(r.ctx, r.n.over.Host(), peer.AddrInfo{ID: cert.Device, Addrs: parseAddrs(addrs)})
 		if err != nil {
 			r.note(err)
