@@ -60,13 +60,13 @@ func oneCall(t *testing.T, d *Device, spoken []int16, out string) {
 			t.Fatal(err)
 		}
 	}
-	checkRecording(t, out, play, before)
+	checkRecording(t, out, play, before, int64(s.Underruns()))
 	if err := s.Read(heard); !errors.Is(err, io.EOF) {
 		t.Errorf("Read after Close: %v", err)
 	}
 }
 
-func checkRecording(t *testing.T, out string, play *hum, before time.Time) {
+func checkRecording(t *testing.T, out string, play *hum, before time.Time, underruns int64) {
 	t.Helper()
 	start, err := ReadStart(out)
 	if late := time.Unix(0, start.StartUnixNS).Sub(before); err != nil || late < 0 || late > time.Second {
@@ -82,8 +82,10 @@ func checkRecording(t *testing.T, out string, play *hum, before time.Time) {
 			full++
 		}
 	}
-	if int64(full) != play.pulls.Load()*audio.PullSamples {
-		t.Errorf("%d samples recorded of %d pulls", full, play.pulls.Load())
+	// Of a block pulled too late, on a busy machine, only a part is heard.
+	pulls := play.pulls.Load()
+	if n := int64(full); n > pulls*audio.PullSamples || n < (pulls-underruns)*audio.PullSamples {
+		t.Errorf("%d samples recorded of %d pulls, %d of them late", n, pulls, underruns)
 	}
 	if pcm[0] != 0 || pcm[audio.PullSamples-1] != 0 {
 		t.Error("the first block was played before it could be pulled")
