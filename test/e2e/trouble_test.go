@@ -32,13 +32,13 @@ type trouble struct {
 var troubles = []trouble{
 	{name: "identity cannot be read", begin: directory("identity.json"), code: 1, says: []string{"identity.json", "from a backup"}},
 	{name: "identity belongs to another user", begin: only("identity.json", 0), code: 1, says: []string{"identity.json", "check the owner and mode"}, other: true},
-	{name: "identity is half written", begin: half("identity.json"), code: 1, says: []string{"identity file is damaged", "backup"}},
+	{name: "identity is half written", begin: cut("identity.json", 300), code: 1, says: []string{"identity file is damaged", "backup"}},
 	{name: "identity is empty", begin: written("identity.json", ""), code: 1, says: []string{"identity file is damaged"}},
 	{name: "identity is from a newer version", begin: written("identity.json", `{"version":99}`), code: 1, says: []string{"newer version of peerd", "update peerd"}},
 	{name: "identity is open to others", begin: mode("identity.json", 0o644), code: 1, says: []string{"open to other users", "chmod 600"}},
 	{name: "contacts cannot be read", begin: directory("peerd.db"), code: 1, says: []string{"peerd.db", "check the file"}},
 	{name: "contacts belong to another user", begin: only("peerd.db", 0), code: 1, says: []string{"peerd.db", "check the owner and mode"}, other: true},
-	{name: "contacts are half written", begin: half("peerd.db"), code: 1, says: []string{"database is damaged", "restore it from a backup"}},
+	{name: "contacts are half written", begin: cut("peerd.db", 12<<10), code: 1, says: []string{"database is damaged", "restore it from a backup"}},
 	{name: "contacts are empty", begin: written("peerd.db", ""), code: 1, says: []string{"database is damaged", "restore it from a backup"}},
 	{name: "contacts are from a newer version", begin: newerStore, code: 1, says: []string{"newer version of peerd", "update peerd"}},
 	{name: "settings cannot be read", begin: directory("peerd.conf"), code: 1, says: []string{"peerd.conf", "check the owner"}},
@@ -265,14 +265,10 @@ func only(name string, keeper int) func(*testing.T, string) []string {
 	}
 }
 
-func half(name string) func(*testing.T, string) []string {
+// cut leaves the first bytes of a file, fewer than it needs.
+func cut(name string, bytes int64) func(*testing.T, string) []string {
 	return func(t *testing.T, home string) []string {
-		path := filepath.Join(home, name)
-		info, err := os.Stat(path)
-		if err == nil {
-			err = os.Truncate(path, info.Size()/2)
-		}
-		if err != nil {
+		if err := os.Truncate(filepath.Join(home, name), bytes); err != nil {
 			t.Fatal(err)
 		}
 		return nil

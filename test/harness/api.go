@@ -17,13 +17,15 @@ import (
 // process for each command would cost more than the calls.
 func (d *Daemon) API(t testing.TB, method, path string, body, into any) {
 	t.Helper()
-	if err := d.request(method, path, body, into); err != nil {
+	if err := d.Request(method, path, body, into); err != nil {
 		t.Fatalf("%s: %s %s: %v", d.opt.Name, method, path, err)
 	}
 }
 
-// request opens a connection of its own, so that none is left open in the daemon.
-func (d *Daemon) request(method, path string, body, into any) error {
+// Request is API for whoever expects that it can fail, and for other
+// goroutines than the test's. It opens a connection of its own, so that none is
+// left open in the daemon.
+func (d *Daemon) Request(method, path string, body, into any) error {
 	var dialer net.Dialer
 	client := http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,

@@ -30,6 +30,13 @@ var plain = sync.OnceValues(func() (string, error) {
 	return to, build(to, false)
 })
 
+// headless is the program without cgo, as for servers and echo nodes; built at
+// its first use.
+var headless = sync.OnceValues(func() (string, error) {
+	to := filepath.Join(programs, "peerd-headless")
+	return to, build(to, false, "CGO_ENABLED=0")
+})
+
 // Main builds the program, with the race detector if the tests have it, runs
 // the tests and ends what they share. It is called from TestMain.
 func Main(m *testing.M) int {
@@ -68,12 +75,13 @@ func runAbreast() error {
 // Program is the path of the program under test.
 func Program() string { return bin }
 
-func build(to string, race bool) error {
+func build(to string, race bool, env ...string) error {
 	args := []string{"build", "-o", to}
 	if race {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, "github.com/peerd/peerd/cmd/peerd")...)
+	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the program under test: %w\n%s", err, out)
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Record    bool         // whether what its loudspeaker plays is kept
 	Answer    string       // "" is ask
 	Plain     bool         // without the race detector, for tests of very many daemons
+	Headless  bool         // the build without cgo
 	Args      []string     // further ones
 }
 
@@ -74,6 +75,11 @@ func start(opt Options) (*Daemon, error) {
 	d := &Daemon{Home: home, Spoken: opt.Speak, bin: bin, opt: opt}
 	if opt.Plain {
 		if d.bin, err = plain(); err != nil {
+			return d, err
+		}
+	}
+	if opt.Headless {
+		if d.bin, err = headless(); err != nil {
 			return d, err
 		}
 	}
