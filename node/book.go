@@ -260,6 +260,16 @@ func (b *book) devices(account identity.AccountID, now time.Time) []known {
 	return list
 }
 
+// isRevoked reports whether the newest account record that was ever seen
+// withdraws the device. The record itself may have expired since: nothing but a
+// newer one makes a withdrawal undone.
+func (b *book) isRevoked(account identity.AccountID, device identity.DeviceID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.people[account]
+	return p != nil && slices.Contains(p.Revoked, device)
+}
+
 // learnAccount takes a verified account record. Accounts that are no contacts are
 // not remembered.
 func (b *book) learnAccount(account identity.AccountID, a presence.Account) error {

@@ -241,6 +241,13 @@ func (n *Node) Presence(account identity.AccountID) ContactPresence {
 	return p
 }
 
+// Revoked reports whether a contact's account is known to have withdrawn the
+// certificate of a device. Where its account record cannot be refreshed, the
+// last one known counts. Of accounts that are no contacts nothing is known.
+func (n *Node) Revoked(account identity.AccountID, device identity.DeviceID) bool {
+	return n.book.isRevoked(account, device)
+}
+
 func (n *Node) stateOf(d known) PresenceState {
 	switch {
 	case d.Gone:

@@ -165,6 +165,7 @@ type API interface {
 	Subscribe() (<-chan Event, func())
 	SetContacts([]identity.Link)
 	Presence(identity.AccountID) ContactPresence
+	Revoked(identity.AccountID, identity.DeviceID) bool
 	Connect(context.Context, identity.Link) (Peer, error)
 	Stream(context.Context, identity.DeviceID, string) (Stream, error)
 	Handle(string, func(Stream))

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type ownRecords struct {
 type sealed struct {
 	seq      uint64
 	addrs    []string
+	roster   string // of the account record
 	day      int64
 	expires  time.Time
 	account  []byte // nil on a device that does not hold the account key
@@ -55,7 +57,7 @@ func (r *ownRecords) published(now time.Time, addrs []string) (presence, account
 }
 
 // own returns the records to tell others now: the current ones, or new ones when
-// our addresses have changed or the records have aged.
+// our addresses or the account's devices have changed or the records have aged.
 func (n *Node) own() (sealed, error) {
 	addrs := n.plainAddresses()
 	r := &n.records
@@ -63,7 +65,7 @@ func (n *Node) own() (sealed, error) {
 	defer r.mu.Unlock()
 	now := n.now()
 	fresh := r.current.presence != nil && r.current.expires.Sub(now) > recordLife/4 &&
-		r.current.day == presence.Day(now) && sameSet(r.current.addrs, addrs)
+		r.current.day == presence.Day(now) && sameSet(r.current.addrs, addrs) && r.current.roster == n.roster()
 	if fresh {
 		return r.current, nil
 	}
@@ -83,10 +85,22 @@ func (n *Node) plainAddresses() []string {
 	return out
 }
 
+// roster tells one list of the account's devices and withdrawals from another.
+func (n *Node) roster() string {
+	var b strings.Builder
+	for _, c := range n.id.Devices() {
+		fmt.Fprintf(&b, "%s/%d ", c.Device, c.Serial)
+	}
+	for _, d := range n.id.Revoked() {
+		fmt.Fprintf(&b, "-%s ", d)
+	}
+	return b.String()
+}
+
 // seal makes this device's records for the keys of a day.
 func (n *Node) seal(addrs []string, day int64, seq uint64) (s sealed, err error) {
 	now := n.now()
-	s = sealed{seq: seq, addrs: addrs, day: day, expires: now.Add(storm.Spread(recordLife, unit()))}
+	s = sealed{seq: seq, addrs: addrs, roster: n.roster(), day: day, expires: now.Add(storm.Spread(recordLife, unit()))}
 	s.presence, err = presence.SealPresence(n.id, presence.Presence{
 		Seq: seq, Issued: now, Expires: s.expires, Device: n.id.Device(),
 		Addrs: addrs, Capabilities: []string{"call/1"}, Name: n.id.Name(),
