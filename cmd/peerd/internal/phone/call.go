@@ -330,7 +330,9 @@ func (c *call) finish(reason signaling.EndReason, remote bool, detail string) {
 		if rec.Ended.IsZero() {
 			rec.Ended = time.Now()
 		}
-		if !rec.Answered.IsZero() {
+		if rec.Answered.IsZero() { // nothing was said over the path, and nobody compared words
+			rec.Path, rec.SAS = "", nil
+		} else {
 			rec.Duration = rec.Ended.Sub(rec.Answered)
 		}
 		if rec.Error == "" {
@@ -339,7 +341,12 @@ func (c *call) finish(reason signaling.EndReason, remote bool, detail string) {
 		rec.EndReason, rec.EndedBy = string(reason), by
 	})
 	last := c.snapshot()
-	c.log.Info("call over", "with", last.Remote.Name, "reason", string(reason), "by", by, "lasted", last.Duration)
+	level := slog.LevelInfo
+	if c.failed {
+		level = slog.LevelDebug // the line that says why stands in the log already
+	}
+	c.log.Log(c.phone.ctx, level, "call over", "with", last.Remote.Name, "reason", string(reason),
+		"by", by, "detail", detail, "lasted", last.Duration)
 }
 
 // leave gives back what the call still holds.

@@ -4,9 +4,12 @@ package phone
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/peerd/peerd/audio"
 	"github.com/peerd/peerd/audio/pureopus"
@@ -29,6 +32,13 @@ func newEve(t *testing.T, bootstrap []string) *eve {
 	t.Helper()
 	id, _, err := identity.New("eve", nil)
 	must(t, err)
+	return newEveAs(t, id, bootstrap)
+}
+
+// newEveAs is an eve with a device of somebody.
+func newEveAs(t *testing.T, id *identity.Identity, bootstrap []string) *eve {
+	t.Helper()
+	var err error
 	e := &eve{t: t, id: id, signals: signaling.NewManager(signaling.Config{})}
 	e.node, err = node.Open(context.Background(), node.Config{
 		Identity: id, Dir: t.TempDir(), Role: node.RoleClient, Bootstrap: bootstrap, Memory: true,
@@ -62,12 +72,29 @@ func (e *eve) truth(role, callID string, s *media.Session, other identity.Device
 	return e.id.Certificate().Marshal(), binding
 }
 
+// expired is a certificate for eve's own device whose time is over; its account
+// is eve's own too.
+func (e *eve) expired() []byte {
+	e.t.Helper()
+	request, err := e.id.DeviceRequest()
+	must(e.t, err)
+	old, _, err := identity.New("eve", nil)
+	must(e.t, err)
+	_, cert, err := old.Approve(request, time.Now().Add(-2*identity.CertificateLife))
+	must(e.t, err)
+	if err := cert.VerifyFor(e.id.Device(), time.Now()); !errors.Is(err, identity.ErrExpiredCertificate) {
+		e.t.Fatalf("the certificate is to be expired, and is: %v", err)
+	}
+	return cert.Marshal()
+}
+
 // lies are what eve may say instead of the truth, and what she is told.
-func lies(t *testing.T, other *identity.Identity) map[string]struct {
+func (e *eve) lies(other *identity.Identity) map[string]struct {
 	tell   func(cert, binding *[]byte)
 	reason string
 } {
-	t.Helper()
+	e.t.Helper()
+	expired := e.expired()
 	type lie = struct {
 		tell   func(cert, binding *[]byte)
 		reason string
@@ -76,6 +103,7 @@ func lies(t *testing.T, other *identity.Identity) map[string]struct {
 		"forged certificate":        {func(c, _ *[]byte) { (*c)[len(*c)-1] ^= 1 }, "bad_identity"},
 		"certificate of somebody":   {func(c, _ *[]byte) { *c = other.Certificate().Marshal() }, "bad_identity"},
 		"no certificate":            {func(c, _ *[]byte) { *c = []byte("certificate") }, "bad_identity"},
+		"expired certificate":       {func(c, _ *[]byte) { *c = expired }, "bad_identity"},
 		"certificate of tomorrow":   {func(c, _ *[]byte) { (*c)[0] = 99 }, "bad_identity"},
 		"fingerprint of somebody":   {func(_, b *[]byte) { (*b)[5] ^= 1 }, "bad_fingerprint"},
 		"binding signed by nobody":  {func(_, b *[]byte) { (*b)[len(*b)-1] ^= 1 }, "bad_fingerprint"},
@@ -83,32 +111,76 @@ func lies(t *testing.T, other *identity.Identity) map[string]struct {
 	}
 }
 
+// calls calls with a lie, and returns the call's id and what eve is told.
+func (e *eve) calls(t *testing.T, link identity.Link, tell func(cert, binding *[]byte)) (id, reason string) {
+	t.Helper()
+	peer, err := e.node.Connect(t.Context(), link)
+	must(t, err)
+	stream, err := e.node.Stream(t.Context(), peer.Device, signaling.Protocol)
+	must(t, err)
+	s := e.session(true)
+	defer s.Close()
+	sdp, err := s.Offer(t.Context())
+	must(t, err)
+	id, err = e.signals.NewCallID()
+	must(t, err)
+	cert, binding := e.truth(roleCaller, id, s, peer.Device)
+	tell(&cert, &binding)
+	call, err := e.signals.Dial(callStream{stream}, signaling.Offer{CallID: id, Certificate: cert, Binding: binding, SDP: sdp})
+	must(t, err)
+	return id, endOf(call)
+}
+
+// logOf makes phone number i write what matters to a log that can be searched.
+func logOf(i int, log *logLines) func(int, *Config) {
+	return func(j int, cfg *Config) {
+		if j == i {
+			cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+		}
+	}
+}
+
+// logLines is a log in memory.
+type logLines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *logLines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, string(line))
+	return len(line), nil
+}
+
+// about returns the lines that name a call.
+func (l *logLines) about(id string) (lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.all {
+		if strings.Contains(line, id[:8]) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 func TestLyingCallerIsRefused(t *testing.T) {
 	t.Parallel()
-	all := strangers(t, 2, nil)
+	var log logLines
+	var refused []string
+	all := strangers(t, 2, logOf(1, &log))
 	bob := all[1]
 	e := newEve(t, all[0].Status().Addresses)
 	link, err := identity.ParseLink(bob.Link())
 	must(t, err)
-	for name, lie := range lies(t, all[0].id) {
+	for name, lie := range e.lies(all[0].id) {
 		t.Run(name, func(t *testing.T) {
-			peer, err := e.node.Connect(t.Context(), link)
-			must(t, err)
-			stream, err := e.node.Stream(t.Context(), peer.Device, signaling.Protocol)
-			must(t, err)
-			s := e.session(true)
-			defer s.Close()
-			sdp, err := s.Offer(t.Context())
-			must(t, err)
-			id, err := e.signals.NewCallID()
-			must(t, err)
-			cert, binding := e.truth(roleCaller, id, s, peer.Device)
-			lie.tell(&cert, &binding)
-			call, err := e.signals.Dial(callStream{stream}, signaling.Offer{CallID: id, Certificate: cert, Binding: binding, SDP: sdp})
-			must(t, err)
-			if got := endOf(call); got != lie.reason {
+			id, got := e.calls(t, link, lie.tell)
+			if got != lie.reason {
 				t.Errorf("eve was told %q, want %q", got, lie.reason)
 			}
+			refused = append(refused, id)
 			if len(bob.Calls()) != 0 {
 				t.Errorf("it rang: %+v", bob.Calls())
 			}
@@ -120,11 +192,17 @@ func TestLyingCallerIsRefused(t *testing.T) {
 	bob.ringing()
 	must(t, bob.Answer(""))
 	all[0].in(mine, StateActive)
+	for _, id := range refused {
+		if lines := log.about(id); len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") {
+			t.Errorf("a refusal costs one line, not %q", lines)
+		}
+	}
 }
 
 func TestLyingCalleeIsLeft(t *testing.T) {
 	t.Parallel()
-	all := strangers(t, 1, nil)
+	var log logLines
+	all := strangers(t, 1, logOf(0, &log))
 	alice := all[0]
 	e := newEve(t, alice.Status().Addresses)
 	must(t, alice.AddContact("eve", e.id.Link().String()))
@@ -151,7 +229,7 @@ func TestLyingCalleeIsLeft(t *testing.T) {
 		}
 		told <- endOf(call)
 	})
-	for name, lie := range lies(t, alice.id) {
+	for name, lie := range e.lies(alice.id) {
 		t.Run(name, func(t *testing.T) {
 			tell = lie.tell
 			mine, err := alice.Dial("eve")
@@ -162,6 +240,9 @@ func TestLyingCalleeIsLeft(t *testing.T) {
 			c := alice.in(mine, StateEnded)
 			if c.EndReason != lie.reason || c.EndedBy != "local" || c.Error == "" {
 				t.Errorf("the call ended %q by %q: %q", c.EndReason, c.EndedBy, c.Error)
+			}
+			if lines := log.about(mine); len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") {
+				t.Errorf("a refusal costs one line, not %q", lines)
 			}
 			if _, ever := alice.card.streams(); ever != 0 {
 				t.Error("the sound device was opened")

@@ -102,8 +102,12 @@ func (c *call) strange() bool {
 	return !slices.ContainsFunc(announced, func(d node.DevicePresence) bool { return d.Device == c.device })
 }
 
-// revoked reports whether we know the certificate to be withdrawn.
+// revoked reports whether the certificate is withdrawn, by our own account or,
+// as far as the node knows, by a contact's.
 func (p *Phone) revoked(cert identity.Certificate) bool {
 	own := p.cfg.Identity
-	return cert.Account == own.Account() && slices.Contains(own.Revoked(), cert.Device)
+	if cert.Account == own.Account() {
+		return slices.Contains(own.Revoked(), cert.Device)
+	}
+	return p.node.Revoked(cert.Account, cert.Device)
 }
