@@ -334,7 +334,8 @@ func (c *Call) armLocked(t Timer) {
 	c.timer = own
 }
 
-// finishLocked closes the writer's queue and writes the one closing line.
+// finishLocked closes the writer's queue. Its closing line is for debugging: the
+// user of the Manager knows what the end means, and says so once.
 func (c *Call) finishLocked() {
 	close(c.out)
 	attrs := []any{
@@ -344,7 +345,7 @@ func (c *Call) finishLocked() {
 	if c.fault != nil {
 		attrs = append(attrs, slog.Any("fault", c.fault))
 	}
-	c.log.Info("call ended", attrs...)
+	c.log.Debug("call ended", attrs...)
 }
 
 // live reports whether the call still counts against MaxCalls.
