@@ -71,6 +71,7 @@ type Session struct {
 	started   time.Time // zero: Start was not called
 	stream    audio.Stream
 	closing   bool
+	up        atomic.Bool // pion's selected pair may be asked for
 	finished  atomic.Bool // PathClosed was queued
 	closeOnce sync.Once
 }
@@ -291,6 +292,7 @@ func (s *Session) follow(last webrtc.PeerConnectionState) webrtc.PeerConnectionS
 	}
 	switch now {
 	case webrtc.PeerConnectionStateConnected:
+		s.up.Store(true)
 		s.post(PathUp{})
 	case webrtc.PeerConnectionStateDisconnected:
 		s.post(PathLost{})

@@ -96,8 +96,12 @@ func (out *Stats) addPlayout(p playout.Stats) {
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// Path returns the selected pair; it is empty before PathUp.
+// Path returns the selected pair; it is empty before PathUp. Until then pion is
+// not asked: it sets its ICE transport up without a lock.
 func (s *Session) Path() Path {
+	if !s.up.Load() {
+		return Path{}
+	}
 	transport := s.sender.Transport().ICETransport()
 	pair, err := transport.GetSelectedCandidatePair()
 	if err != nil || pair == nil {
