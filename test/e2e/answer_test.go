@@ -14,7 +14,7 @@ func TestCallIsAnsweredAndBothHearEachOther(t *testing.T) {
 	told := call.Call(0)
 	ended(t, a, out.ID, "answered", "hangup", "local")
 	ended(t, b, in.ID, "answered", "hangup", "remote")
-	if told.ID != out.ID || told.Outcome != "answered" || told.Path != "direct" || told.RingMS == nil || told.AudioMS == nil {
+	if told.ID != out.ID || told.Outcome != "answered" || told.Path == "" || told.RingMS == nil || told.AudioMS == nil {
 		t.Errorf("peerd call tells %+v", told)
 	}
 	if told.DurationS < talk.Seconds()-0.1 || told.DurationS > talk.Seconds()+2 {

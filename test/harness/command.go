@@ -54,7 +54,7 @@ func (d *Daemon) Go(t testing.TB, args ...string) *Running {
 	t.Helper()
 	r := &Running{t: t, args: strings.Join(args, " "), cmd: d.command(args...), ended: make(chan struct{})}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.errout
-	if err := r.cmd.Start(); err != nil {
+	if err := launch(r.cmd); err != nil {
 		t.Fatalf("peerd %s: %v", r.args, err)
 	}
 	go func() {

@@ -100,7 +100,7 @@ func (d *Daemon) launch() error {
 	d.cmd, d.ended = d.command(d.arguments()...), make(chan struct{})
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.Begun = time.Now()
-	if err := d.cmd.Start(); err != nil {
+	if err := launch(d.cmd); err != nil {
 		d.log.Close()
 		return err
 	}

@@ -42,7 +42,7 @@ func (d *Daemon) followEvents() (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.cmd.Start(); err != nil {
+	if err := launch(f.cmd); err != nil {
 		return nil, err
 	}
 	first := f.change()
