@@ -21,7 +21,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run performs one command line and returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
 	return cli.Run(ctx, cli.Program{
 		Version: version,
@@ -31,4 +31,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		Environ: os.Environ(),
 		Sound:   sound,
 	}, args)
+}
+
+// untilSignal returns a context that ends with the first Ctrl-C (or SIGTERM), so
+// that everything can end in good order; a second one ends the process at once.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // from then on signals do what they do by default
+	return ctx, stop
 }
