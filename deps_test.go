@@ -33,7 +33,7 @@ var rooms = map[string]room{
 	"audio/clockcard": {rooms: []string{"audio"}},
 	"audio/null":      {rooms: []string{"audio", "audio/clockcard"}},
 	"audio/opus":      {rooms: []string{"audio"}, libraries: []string{"C"}},
-	"audio/portaudio": {rooms: []string{"audio"}, libraries: []string{"C", "github.com/gordonklaus/portaudio", "golang.org/x/sys"}},
+	"audio/portaudio": {rooms: []string{"audio"}, libraries: []string{"github.com/gordonklaus/portaudio", "golang.org/x/sys"}},
 	"audio/pureopus":  {rooms: []string{"audio"}, libraries: []string{"github.com/pion/opus"}},
 	"audio/tone":      {rooms: []string{"audio", "audio/clockcard"}},
 	"audio/wavfile":   {rooms: []string{"audio", "audio/clockcard"}},

@@ -14,16 +14,23 @@ import (
 )
 
 const (
-	latency     = 20 * time.Millisecond  // asked of the card; it may take more
-	keepSamples = audio.SampleRate / 5   // captured sound kept for a late reader: 200 ms
-	review      = 500 * time.Millisecond // between two looks at whether the ring is too full
-	stalled     = audio.SampleRate / 5   // played sound kept for a card that takes none: 200 ms
-	poll        = time.Millisecond       // between two looks for a burst of captured sound
-	silenceMax  = 3 * time.Second        // without a callback the card is given up
+	keepSamples  = audio.SampleRate / 5  // captured sound kept for a late reader: 200 ms
+	playSamples  = audio.SampleRate / 5  // played sound kept for a card that takes none: 200 ms
+	earlySamples = 2 * audio.PullSamples // the same until its first callback
+	poll         = time.Millisecond      // between two looks for a burst of captured sound
+	silenceMax   = 3 * time.Second       // without a callback the card is given up
 )
 
 // errStopped is what a Read finds when the card was unplugged.
 var errStopped = fmt.Errorf("%w: the microphone has stopped", audio.ErrNoDevice)
+
+// half is one direction of a card at work: it calls back, on a thread of its
+// own, until Close returns.
+type half interface{ Close() error }
+
+// opener opens and starts the half of d that s means; it calls moved with each
+// block of captured sound, or to have each block of played sound filled.
+type opener func(d Info, s side, moved func([]int16)) (half, error)
 
 // Device is a microphone and a loudspeaker. It serves one call at a time.
 type Device struct {
@@ -52,80 +59,57 @@ func (d *Device) Open(play audio.Player) (audio.Stream, error) {
 // open starts the two halves, each as a stream of its own: they may belong to
 // different cards.
 func (d *Device) open(play audio.Player) (*stream, error) {
-	d.system.mu.Lock()
-	defer d.system.mu.Unlock()
+	library.Lock()
+	defer library.Unlock()
 	if d.system.closed {
 		return nil, errClosed
 	}
-	s := &stream{dev: d, player: play, closing: make(chan struct{}), fed: make(chan struct{})}
+	s := &stream{
+		dev: d, player: play, captured: &ring{}, playing: newPlayback(),
+		closing: make(chan struct{}), fed: make(chan struct{}),
+	}
 	var err error
-	if s.mic, err = start(d.in.Index, true, d.in.inputLatency); err != nil {
+	if s.mic, err = d.system.open(d.in, microphone(), s.captured.capture); err != nil {
 		return nil, fmt.Errorf("microphone %q: %w", d.in.Name, err)
 	}
-	if s.speaker, err = start(d.out.Index, false, d.out.outputLatency); err != nil {
-		return nil, errors.Join(fmt.Errorf("loudspeaker %q: %w", d.out.Name, err), s.mic.close())
+	if s.speaker, err = d.system.open(d.out, loudspeaker(), s.playing.play); err != nil {
+		return nil, errors.Join(fmt.Errorf("loudspeaker %q: %w", d.out.Name, err), s.mic.Close())
 	}
 	go s.feed()
 	return s, nil
 }
 
-// start opens and starts one half; low is the least latency it promises.
-func start(device int, input bool, low time.Duration) (half, error) {
-	h, err := newHalf()
-	if err != nil {
-		return h, err
-	}
-	if err := h.open(device, input, max(low, latency)); err != nil {
-		return h, errors.Join(err, h.close())
-	}
-	return h, nil
-}
-
 // stream is an open Device.
 type stream struct {
-	dev       *Device
-	player    audio.Player
-	mic       half
-	speaker   half
-	underruns atomic.Uint64
+	dev      *Device
+	player   audio.Player
+	mic      half
+	speaker  half
+	captured *ring
+	playing  *playback
 
-	reading sync.Mutex // held by Read, the mic's one reader
+	reading sync.Mutex // held by Read, the one reader of captured
 	closing chan struct{}
 	fed     chan struct{} // closed when the feeder has ended
 	once    sync.Once
 	err     error
 }
 
-// feed pulls every 10 ms, or a little more or less often as the card's clock
-// demands. One pull too many or too few is all it ever corrects at once; the
-// player stretches time over it.
+// feed pulls from the player into the loudspeaker's ring.
 func (s *stream) feed() {
 	defer close(s.fed)
 	block := make([]int16, audio.PullSamples)
-	next := time.Now()
-	reviewed, roomy := next, true
-	for s.waitUntil(next) {
+	room := earlySamples
+	for p := newPace(time.Now()); s.waitUntil(p.next); {
 		s.player.Pull(block)
-		if s.speaker.fill() < stalled {
-			s.speaker.write(block)
+		if s.playing.fill() < room {
+			s.playing.write(block)
 		}
-		s.underruns.Store(s.speaker.shortages())
-		low, ok := s.speaker.takeLow()
-		if ok && low < 0 {
-			reviewed, roomy = time.Now(), true
-			continue // it ran dry: pull again at once
+		low, lacked := s.playing.takeLow(), s.playing.takeLacked()
+		if low != untouched {
+			room = playSamples
 		}
-		roomy = roomy && (!ok || low > 2*audio.PullSamples)
-		next = next.Add(audio.PullDuration)
-		if time.Since(reviewed) > review {
-			if roomy { // never nearly empty: less will do
-				next = next.Add(audio.PullDuration)
-			}
-			reviewed, roomy = time.Now(), true
-		}
-		if now := time.Now(); now.Sub(next) > review {
-			next = now // the machine was asleep
-		}
+		p.pulled(time.Now(), low, lacked)
 	}
 }
 
@@ -153,7 +137,7 @@ func (s *stream) Read(pcm []int16) error {
 			return io.EOF
 		default:
 		}
-		missing := len(pcm) - s.mic.fill()
+		missing := len(pcm) - s.captured.fill()
 		if missing <= 0 {
 			break
 		}
@@ -162,19 +146,16 @@ func (s *stream) Read(pcm []int16) error {
 		}
 		s.waitUntil(time.Now().Add(max(poll, samples(missing))))
 	}
-	if late := s.mic.fill() - max(keepSamples, len(pcm)); late > 0 {
-		s.mic.skip(late)
+	if late := s.captured.fill() - max(keepSamples, len(pcm)); late > 0 {
+		s.captured.skip(late)
 	}
-	s.mic.read(pcm)
+	s.captured.read(pcm)
 	return nil
 }
 
-// samples returns how long n samples last.
-func samples(n int) time.Duration { return time.Duration(n) * time.Second / audio.SampleRate }
-
 // Underruns implements audio.Stream: times that the card found too little to
 // play. The first few are the ring learning how large the card's bursts are.
-func (s *stream) Underruns() uint64 { return s.underruns.Load() }
+func (s *stream) Underruns() uint64 { return s.playing.underruns.Load() }
 
 // Close implements audio.Stream.
 func (s *stream) Close() error {
@@ -183,9 +164,9 @@ func (s *stream) Close() error {
 		<-s.fed
 		s.reading.Lock() // a Read under way ends first
 		defer s.reading.Unlock()
-		s.dev.system.mu.Lock()
-		defer s.dev.system.mu.Unlock()
-		s.err = errors.Join(s.mic.close(), s.speaker.close())
+		library.Lock()
+		defer library.Unlock()
+		s.err = errors.Join(s.mic.Close(), s.speaker.Close())
 		s.dev.busy.Store(false)
 	})
 	return s.err

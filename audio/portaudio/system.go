@@ -10,23 +10,18 @@
 //	microphone  -> callback -> capture ring  -> Read
 //	loudspeaker <- callback <- playback ring <- feeder <- Player.Pull
 //
-// The callbacks are a few lines of C, so that no garbage collection delays them. The
-// feeder pulls every 10 ms, and keeps the playback ring just full enough
-// that the largest burst finds all it wants: it skips a pull when the ring never
-// runs low, and pulls once more when it ran dry. That also follows the card's
-// clock, which is never quite ours.
+// The callbacks only copy between the card and a ring: they take no lock and
+// allocate nothing. The feeder pulls every 10 ms and keeps the playback ring just
+// full enough that the largest burst finds all it wants.
 package portaudio
 
 import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"sync"
-	"time"
 
-	"github.com/peerd/peerd/audio"
+	pa "github.com/gordonklaus/portaudio"
 )
 
 // Info describes one device of the machine.
@@ -39,49 +34,68 @@ type Info struct {
 	DefaultInput  bool
 	DefaultOutput bool
 
-	inputLatency  time.Duration // least that the card promises
-	outputLatency time.Duration
+	device *pa.DeviceInfo
 }
 
 var errClosed = errors.New("PortAudio is closed")
 
+// library guards what a process has one of: PortAudio, which is not made for
+// concurrent calls.
+var library sync.Mutex
+
 // System is the initialised PortAudio library.
 type System struct {
-	mu     sync.Mutex // PortAudio is not made for concurrent calls
-	closed bool
+	open   opener
+	closed bool // guarded by library
 }
 
 // Init starts PortAudio and looks for sound devices, which takes some tens of
 // milliseconds. What the sound libraries below print to stderr meanwhile goes to
 // log at debug level.
 func Init(log *slog.Logger) (*System, error) {
+	library.Lock()
+	defer library.Unlock()
 	var err error
-	quietly(log, func() { err = initialize() })
+	quietly(log, func() { err = pa.Initialize() })
 	if err != nil {
 		return nil, fmt.Errorf("start PortAudio: %w", err)
 	}
-	return &System{}, nil
+	return &System{open: openCard}, nil
 }
 
 // Close ends the library's use. Open streams must have been closed before.
 func (s *System) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	library.Lock()
+	defer library.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	return terminate()
+	return pa.Terminate()
 }
 
 // Devices lists what there was when the library was started.
 func (s *System) Devices() ([]Info, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	library.Lock()
+	defer library.Unlock()
 	if s.closed {
 		return nil, errClosed
 	}
-	return devices()
+	all, err := pa.Devices()
+	if err != nil {
+		return nil, fmt.Errorf("list sound devices: %w", err)
+	}
+	in, _ := pa.DefaultInputDevice() // no default: none is marked
+	out, _ := pa.DefaultOutputDevice()
+	list := make([]Info, len(all))
+	for i, d := range all {
+		list[i] = Info{
+			Index: d.Index, Name: d.Name, API: d.HostApi.Name,
+			Inputs: d.MaxInputChannels, Outputs: d.MaxOutputChannels,
+			DefaultInput: d == in, DefaultOutput: d == out, device: d,
+		}
+	}
+	return list, nil
 }
 
 // Device returns the device that spec names: "" for the machine's default
@@ -105,63 +119,4 @@ func (s *System) Device(spec string) (*Device, error) {
 		return nil, err
 	}
 	return d, nil
-}
-
-// splitSpec cuts at the first comma outside of parentheses: ALSA's names have
-// commas inside, as in "HDA Intel PCH: ALC257 Analog (hw:0,0)".
-func splitSpec(spec string) (in, out string) {
-	depth := 0
-	for i, c := range spec {
-		switch {
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case c == ',' && depth <= 0:
-			return strings.TrimSpace(spec[:i]), strings.TrimSpace(spec[i+1:])
-		}
-	}
-	return strings.TrimSpace(spec), ""
-}
-
-// side is one of the two halves of a sound device.
-type side struct {
-	what     string
-	channels func(Info) int
-	standard func(Info) bool
-}
-
-func microphone() side {
-	return side{"microphone", func(d Info) int { return d.Inputs }, func(d Info) bool { return d.DefaultInput }}
-}
-
-func loudspeaker() side {
-	return side{"loudspeaker", func(d Info) int { return d.Outputs }, func(d Info) bool { return d.DefaultOutput }}
-}
-
-const insteadHint = `connect one and start again, or choose another with --audio portaudio:IN,OUT ("peerd audio devices" lists them), ` +
-	"or do without: --audio null"
-
-// choose finds the device that want means for one side.
-func choose(all []Info, want string, s side) (Info, error) {
-	var found []Info
-	for _, d := range all {
-		switch {
-		case s.channels(d) == 0:
-		case want == "" && s.standard(d), want != "" && (d.Name == want || strconv.Itoa(d.Index) == want):
-			return d, nil
-		case want != "" && strings.Contains(strings.ToLower(d.Name), strings.ToLower(want)):
-			found = append(found, d)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return Info{}, fmt.Errorf("%w: %d are called %q as %s, the first %q; give more of the name",
-			audio.ErrNoDevice, len(found), want, s.what, found[0].Name)
-	case want == "":
-		return Info{}, fmt.Errorf("%w: this machine has no %s; %s", audio.ErrNoDevice, s.what, insteadHint)
-	}
-	return Info{}, fmt.Errorf("%w: no %s is called %q; %s", audio.ErrNoDevice, s.what, want, insteadHint)
 }
