@@ -13,6 +13,7 @@ import (
 	"github.com/peerd/peerd/node/identity"
 	"github.com/peerd/peerd/node/overlay"
 	"github.com/peerd/peerd/node/presence"
+	"github.com/peerd/peerd/node/relay"
 )
 
 const (
@@ -177,7 +178,7 @@ func (n *Node) refuse(source string, err error) {
 	}
 	reason := refusalReason(err)
 	if reason == "" {
-		n.cfg.Log.Debug("presence exchange ended", "source", source, "err", err)
+		n.cfg.Log.Debug("exchange ended", "source", source, "err", err)
 		return
 	}
 	r := &n.refusals
@@ -188,7 +189,7 @@ func (n *Node) refuse(source string, err error) {
 	}
 	if key := source + reason; !r.seen[key] {
 		r.seen[key] = true
-		n.cfg.Log.Warn("record refused", "source", source, "reason", reason, "err", err)
+		n.cfg.Log.Warn("message refused", "source", source, "reason", reason, "err", err)
 	}
 }
 
@@ -200,6 +201,7 @@ func refusalReason(err error) string {
 		presence.ErrTooLarge, presence.ErrMalformed, presence.ErrWrongKey, presence.ErrNewerVersion,
 		identity.ErrForgedCertificate, identity.ErrForeignCertificate, identity.ErrExpiredCertificate,
 		ErrRevoked, identity.ErrRevoked, errMessage, overlay.ErrFrameTooLarge,
+		relay.ErrBadMessage, relay.ErrNewerVersion,
 	} {
 		if errors.Is(err, reason) {
 			return reason.Error()

@@ -144,7 +144,7 @@ func TestBadRecordsAreRefusedWithAReasonLoggedOnce(t *testing.T) {
 				}
 				n.refuse(alice.Device().String(), err)
 			}
-			if got := log.count("record refused"); got != 1 {
+			if got := log.count("message refused"); got != 1 {
 				t.Errorf("logged %d times, want once", got)
 			}
 			after := n.book.devices(alice.Account(), now)[0]

@@ -86,9 +86,8 @@ func (n *Node) serveRelay(s network.Stream) {
 	}
 	defer s.Close()
 	_ = s.SetDeadline(time.Now().Add(grantLimit))
-	if err := server.Serve(s, s.Conn().RemotePeer().String()); err != nil {
-		n.cfg.Log.Debug("relay request not served", "peer", s.Conn().RemotePeer(), "err", err)
-	}
+	client := s.Conn().RemotePeer().String()
+	n.refuse(client, server.Serve(s, client))
 }
 
 // grants are the credentials we hold.

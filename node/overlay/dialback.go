@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -104,16 +105,22 @@ func (d *dialback) serve(s network.Stream) {
 	defer s.Close()
 	_ = s.SetDeadline(time.Now().Add(askLimit))
 	asker := s.Conn().RemotePeer()
-	msg, err := ReadFrame(s, maxReachBytes)
-	if err == nil && !d.admit(asker) {
-		err = errors.New("asked too often")
+	if !d.admit(asker) {
+		d.o.log.Debug("asked to dial back too often", "peer", asker)
+		_ = s.Reset()
+		return
 	}
+	msg, err := ReadFrame(s, maxReachBytes)
 	var claims []ma.Multiaddr
 	if err == nil {
 		claims, err = parseReachRequest(msg)
 	}
 	if err != nil {
-		d.o.log.Debug("reach request refused", "peer", asker, "err", err)
+		level := slog.LevelDebug // a broken stream is no one's fault
+		if errors.Is(err, errReachMessage) || errors.Is(err, ErrFrameTooLarge) {
+			level = slog.LevelWarn
+		}
+		d.o.log.Log(d.o.ctx, level, "reach request refused", "peer", asker, "err", err)
 		_ = s.Reset()
 		return
 	}
