@@ -32,8 +32,10 @@ const (
 // ErrClosed is returned by methods called after Close.
 var ErrClosed = errors.New("codec is closed")
 
-var _ audio.Encoder = (*Encoder)(nil)
-var _ audio.Decoder = (*Decoder)(nil)
+var (
+	_ audio.Encoder = (*Encoder)(nil)
+	_ audio.Decoder = (*Decoder)(nil)
+)
 
 // Version is the library's name and version.
 func Version() string { return C.GoString(C.opus_get_version_string()) }

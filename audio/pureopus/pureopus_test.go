@@ -24,7 +24,7 @@ func packets(t testing.TB) (out [][]byte) {
 	r := bytes.NewReader(speech)
 	for {
 		var n uint16
-		if err := binary.Read(r, binary.BigEndian, &n); err == io.EOF {
+		if err := binary.Read(r, binary.BigEndian, &n); errors.Is(err, io.EOF) {
 			return out
 		} else if err != nil {
 			t.Fatal(err)
