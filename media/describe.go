@@ -69,7 +69,7 @@ func (s *Session) setRemote(kind webrtc.SDPType, b []byte) error {
 			s.log.Debug("an early candidate", "err", err)
 		}
 	}
-	if kind == webrtc.SDPTypeAnswer && d.direct != nil {
+	if d.direct != nil {
 		s.spawn(func() { s.nudge(d.direct) })
 	}
 	return nil

@@ -55,6 +55,12 @@ func NewEnd(t testing.TB, e *media.Engine, cfg media.SessionConfig) *End {
 // Connect exchanges descriptions and candidates until both ends close.
 func (p Pair) Connect(t testing.TB) {
 	t.Helper()
+	p.ConnectAfter(t, 0)
+}
+
+// ConnectAfter is Connect with an answer that takes its time to arrive.
+func (p Pair) ConnectAfter(t testing.TB, travel time.Duration) {
+	t.Helper()
 	offer, err := p[0].Session.Offer(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +71,9 @@ func (p Pair) Connect(t testing.TB) {
 		t.Fatal(err)
 	}
 	go p[1].follow(p[0])
+	if travel > 0 {
+		<-time.After(travel)
+	}
 	if err := p[0].Session.SetAnswer(answer); err != nil {
 		t.Fatal(err)
 	}
