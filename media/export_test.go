@@ -1,0 +1,36 @@
+package media
+
+import (
+	"github.com/pion/webrtc/v4"
+
+	"github.com/peerd/peerd/audio"
+)
+
+// Inject sends a packet of any payload type on the session's own stream.
+func (s *Session) Inject(payloadType uint8, payload []byte) error {
+	s.track.mu.Lock()
+	defer s.track.mu.Unlock()
+	return s.track.write(payloadType, s.track.timestamps, false, payload)
+}
+
+// FrameSender returns what the sending goroutine does for each frame after it
+// was read, in a session that was started with Echo, so that none runs.
+func (s *Session) FrameSender(encoder audio.Encoder) func(pcm []int16) {
+	s.encoder = encoder
+	packet := make([]byte, audio.MaxPacket)
+	var pad keypad
+	timestamp := randomTimestamp()
+	return func(pcm []int16) {
+		s.sendFrame(timestamp, pcm, packet)
+		s.sendKeys(&pad, timestamp)
+		timestamp += audio.FrameSamples
+	}
+}
+
+// SendTo replaces the network under the stream, so that only our own work is
+// measured.
+func (s *Session) SendTo(out webrtc.TrackLocalWriter) {
+	s.track.mu.Lock()
+	defer s.track.mu.Unlock()
+	s.track.out, s.track.opus = out, 111
+}
