@@ -18,7 +18,7 @@ demo: build ## run the main job: a small overlay on this machine and a real call
 	$(BIN) demo $(ARGS)
 
 # The second run: the PortAudio library cannot open streams under the race
-# detector, see docs/decisions/portaudio-binding.md.
+# detector, see docs/decisions/0002-portaudio-binding.md.
 test: build ## pass the tests: race detector on, order shuffled, and a tenth of the fuzzing
 	@scripts/setup test
 	$(GO) test -race -shuffle=on -timeout 9m ./...
