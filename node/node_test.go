@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,39 @@ func TestMissingSaysWhy(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	t.Logf("%+v", s.Login.Missing)
+}
+
+func TestSilentBootstrapNodeIsNamedInWords(t *testing.T) {
+	id := "/p2p/" + nodetest.Config(t, "silent", node.RoleServer, nil).Identity.Device().String()
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0") // connects, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	for where, addr := range map[string]string{
+		udp.LocalAddr().String(): "/ip4/127.0.0.1/udp/" + portOf(udp.LocalAddr()) + "/quic-v1",
+		tcp.Addr().String():      "/ip4/127.0.0.1/tcp/" + portOf(tcp.Addr()),
+	} {
+		m := nodetest.Start(t, nodetest.Config(t, "lost", node.RoleClient, []string{addr + id}))
+		s := m.WaitStatus(t, "a reason", func(s node.Status) bool {
+			return len(s.Login.Missing) > 0 && strings.Contains(s.Login.Missing[0].Why, "no server answers: ")
+		})
+		why := s.Login.Missing[0].Why
+		if !strings.Contains(why, "no answer from "+where) || !strings.Contains(why, "is it running") || strings.Contains(why, "deadline") {
+			t.Errorf("%s: %s", addr, why)
+		}
+		t.Log(why)
+	}
+}
+
+func portOf(a net.Addr) string {
+	_, port, _ := net.SplitHostPort(a.String())
+	return port
 }
 
 func TestPortInUse(t *testing.T) {

@@ -2,9 +2,6 @@ package overlay
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -207,33 +204,4 @@ func Dial(ctx context.Context, h host.Host, p peer.AddrInfo) error {
 	}
 	h.Peerstore().AddAddrs(p.ID, p.Addrs, peerstore.TempAddrTTL)
 	return h.Connect(network.WithAllowLimitedConn(ctx, "peerd"), peer.AddrInfo{ID: p.ID})
-}
-
-// plain puts a failed dial in one line: who, where, and why at each address.
-func plain(p peer.AddrInfo, err error) error {
-	var dial *swarm.DialError
-	if !errors.As(err, &dial) || len(dial.DialErrors) == 0 {
-		return fmt.Errorf("node %s: %w", tail(p.ID), err)
-	}
-	var each []string
-	for _, e := range dial.DialErrors {
-		each = append(each, e.Address.String()+": "+rootCause(e.Cause))
-	}
-	return fmt.Errorf("node %s: %s", tail(p.ID), strings.Join(each, ", "))
-}
-
-// tail is the end of a peer id, which tells nodes apart.
-func tail(p peer.ID) string {
-	s := p.String()
-	return "..." + s[max(0, len(s)-6):]
-}
-
-func rootCause(err error) string {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err.Error()
-		}
-		err = inner
-	}
 }
