@@ -51,13 +51,14 @@ func startDaemon(program, dir, logs, name string, args ...string) (*daemon, erro
 	return d, nil
 }
 
-// run starts the process and waits for its end. It keeps its thread meanwhile:
-// on Linux the child is killed when the thread that started it ends.
+// run starts the process and waits for its end. Its thread is its own, and ends
+// with it: on Linux the child is killed when the thread that started it ends,
+// and has that thread's priority.
 func (d *daemon) run(cmd *exec.Cmd, out *os.File, started chan<- error) {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer out.Close()
 	defer close(d.done)
+	goAhead()
 	if err := cmd.Start(); err != nil {
 		started <- err
 		return
