@@ -47,7 +47,7 @@ fuzz: setup ## fuzz every parser of remote bytes, FUZZTIME (60s) each
 
 soak: build ## the long runs: many calls, many kills
 	@scripts/setup test
-	PEERD_SOAK=1 $(GO) test -race -shuffle=on -timeout 60m -count $(COUNT) -run Soak -v ./...
+	PEERD_SOAK=1 $(GO) test -shuffle=on -p 1 -timeout 60m -count $(COUNT) -run Soak -v ./...
 
 setup: ## find what is missing (C compiler, pkg-config, libopus, PortAudio) and install it
 	@scripts/setup
