@@ -19,7 +19,7 @@ func (p pionLogs) NewLogger(scope string) logging.LeveledLogger {
 type pionLogger struct{ log *slog.Logger }
 
 func (l pionLogger) line(level, format string, args ...any) {
-	if !l.log.Enabled(context.Background(), slog.LevelDebug) { //nolint:staticcheck // the handler takes no context here
+	if !l.log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
 	l.log.Debug("pion", "level", level, "line", fmt.Sprintf(format, args...))

@@ -41,7 +41,7 @@ func parseSDP(b []byte) (d description, err error) {
 		return d, fmt.Errorf("%d bytes, at most %d are read", len(b), maxSDP)
 	}
 	var sd sdp.SessionDescription
-	if err := sd.Unmarshal(b); err != nil {
+	if err = sd.Unmarshal(b); err != nil {
 		return d, err
 	}
 	if len(sd.MediaDescriptions) != 1 || sd.MediaDescriptions[0].MediaName.Media != "audio" {

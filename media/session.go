@@ -299,6 +299,7 @@ func (s *Session) follow(last webrtc.PeerConnectionState) webrtc.PeerConnectionS
 	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
 		s.finished.Store(true)
 		s.post(PathClosed{s.whyClosed(now)})
+	default: // still on its way
 	}
 	return now
 }

@@ -223,18 +223,6 @@ func (b *book) contacts() []identity.Link {
 	return list
 }
 
-// owner returns the contact whose device this is.
-func (b *book) owner(device identity.DeviceID) (identity.AccountID, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for account, p := range b.people {
-		if _, ok := p.Devices[device]; ok {
-			return account, true
-		}
-	}
-	return identity.AccountID{}, false
-}
-
 // known is a copy of a device's entry.
 type known struct {
 	contactedDevice

@@ -268,8 +268,9 @@ func rank(s PresenceState) int {
 		return 2
 	case Gone:
 		return 1
+	default:
+		return 0
 	}
-	return 0
 }
 
 // announcePresence tells subscribers which contacts' presence has changed, and has

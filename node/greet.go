@@ -36,9 +36,9 @@ func (n *Node) tell(ctx context.Context, device identity.DeviceID) error {
 	if err != nil {
 		return err
 	}
-	defer s.Reset()
+	defer func() { _ = s.Reset() }()
 	_ = s.SetDeadline(time.Now().Add(greetLimit))
-	if err := overlay.WriteFrame(s, msg); err != nil {
+	if err = overlay.WriteFrame(s, msg); err != nil {
 		return err
 	}
 	_ = s.CloseWrite()

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -44,7 +43,7 @@ func person1(t *testing.T, name string) *identity.Identity {
 	return id
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func open1(t *testing.T, log *slog.Logger) *Node {
 	t.Helper()
@@ -198,7 +197,8 @@ func FuzzPresenceMessage(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, m := range []presenceMessage{
-		{Version: 1}, {Version: 2, Account: "x"},
+		{Version: 1},
+		{Version: 2, Account: "x"},
 		{Version: 1, Account: id.Account().String(), Certificate: id.Certificate().Marshal(), Goodbye: true},
 		{Version: 1, Account: id.Account().String(), Certificate: []byte{1}, PresenceRec: make([]byte, 2000)},
 	} {

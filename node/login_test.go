@@ -24,19 +24,27 @@ func TestJudge(t *testing.T) {
 		{"one server in the world", func(f *facts) {
 			f.members, f.servers, f.presence.acks, f.account.acks = 1, 1, 1, 1
 		}, nil, false},
-		{"nobody answers", func(f *facts) { *f = facts{hasAccount: true} },
-			[]string{MissingNeighbours, MissingPresence, MissingAccount}, false},
+		{
+			"nobody answers", func(f *facts) { *f = facts{hasAccount: true} },
+			[]string{MissingNeighbours, MissingPresence, MissingAccount},
+			false,
+		},
 		{"a second device has no account record", func(f *facts) { f.hasAccount, f.account = false, publication{} }, nil, false},
 		{"too few acknowledge", func(f *facts) { f.presence.acks = 2 }, []string{MissingPresence}, false},
 		{"a relay found after publishing", func(f *facts) { f.presence.stale = true }, []string{MissingPresence}, false},
 		{"addresses changed while online", func(f *facts) { f.presence.stale, f.wasOnline = true, true }, nil, false},
 		{"expired", func(f *facts) { f.presence.valid = false }, []string{MissingPresence}, false},
 		{"a first node met by a second", func(f *facts) {
-			*f = facts{serving: true, wasOnline: true, members: 1, servers: 1, witnesses: 1,
-				hasAccount: true, presence: local, account: local, reach: ReachUnknown}
+			*f = facts{
+				serving: true, wasOnline: true, members: 1, servers: 1, witnesses: 1,
+				hasAccount: true, presence: local, account: local, reach: ReachUnknown,
+			}
 		}, nil, false},
-		{"relay lost while online", func(f *facts) { f.reach, f.reachAsked, f.wasOnline = ReachUnknown, true, true },
-			[]string{MissingReach}, false},
+		{
+			"relay lost while online", func(f *facts) { f.reach, f.reachAsked, f.wasOnline = ReachUnknown, true, true },
+			[]string{MissingReach},
+			false,
+		},
 		{"not reachable", func(f *facts) { f.reach = ReachUnknown }, []string{MissingReach}, false},
 		{"nobody can tell", func(f *facts) { f.reach, f.witnesses = ReachUnknown, 0 }, nil, false},
 		{"first node", func(f *facts) {

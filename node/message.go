@@ -45,7 +45,7 @@ func parseMessage(data []byte) (greeting, error) {
 	}
 	var m presenceMessage
 	if err := json.Unmarshal(data, &m); err != nil {
-		return g, fmt.Errorf("%w: %v", errMessage, err)
+		return g, fmt.Errorf("%w: %w", errMessage, err)
 	}
 	if m.Version != messageVersion {
 		return g, fmt.Errorf("%w: version %d, this peerd speaks %d", errMessage, m.Version, messageVersion)

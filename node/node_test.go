@@ -281,7 +281,7 @@ func roundTrip(t *testing.T, m *nodetest.Member, device identity.DeviceID) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := io.WriteString(s, "hello\n"); err != nil {
+	if _, err = io.WriteString(s, "hello\n"); err != nil {
 		t.Fatal(err)
 	}
 	line, err := bufio.NewReader(s).ReadString('\n')

@@ -49,7 +49,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err = ctx.Err(); err != nil {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, id: cfg.Identity, now: cfg.Now, wake: make(chan struct{}, 1)}

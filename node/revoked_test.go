@@ -66,14 +66,14 @@ func TestRevocationIsToldAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := n.id.Approve(request, time.Now()); err != nil {
+	if _, _, err = n.id.Approve(request, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	added, err := n.own()
 	if err != nil || added.seq <= old.seq {
 		t.Errorf("sequence %d after %d, %v", added.seq, old.seq, err)
 	}
-	if err := n.id.Revoke(other.Device()); err != nil {
+	if err = n.id.Revoke(other.Device()); err != nil {
 		t.Fatal(err)
 	}
 	revoked, err := n.own()

@@ -43,7 +43,7 @@ func listCards(log *slog.Logger) ([]phone.AudioDevice, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer system.Close() //nolint:errcheck // nothing was opened
+	defer system.Close()
 	devices, err := system.Devices()
 	var list []phone.AudioDevice
 	for _, d := range devices {

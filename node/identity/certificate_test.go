@@ -113,13 +113,13 @@ func TestSignatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := VerifyDeviceSignature(alice.Device(), msg, sig); err != nil {
+	if err = VerifyDeviceSignature(alice.Device(), msg, sig); err != nil {
 		t.Error(err)
 	}
-	if err := VerifyDeviceSignature(alice.Device(), append(msg, '!'), sig); !errors.Is(err, ErrBadSignature) {
+	if err = VerifyDeviceSignature(alice.Device(), append(msg, '!'), sig); !errors.Is(err, ErrBadSignature) {
 		t.Errorf("another message: %v", err)
 	}
-	if err := VerifyDeviceSignature("no key in here", msg, sig); !errors.Is(err, ErrBadKey) {
+	if err = VerifyDeviceSignature("no key in here", msg, sig); !errors.Is(err, ErrBadKey) {
 		t.Errorf("no key: %v", err)
 	}
 	account, err := alice.SignAccount(msg)

@@ -163,7 +163,7 @@ func (b fileBody) fillAccount(id *Identity) error {
 	if err != nil {
 		return err
 	}
-	if err := cert.VerifyFor(id.device, cert.Issued); err != nil {
+	if err = cert.VerifyFor(id.device, cert.Issued); err != nil {
 		return err
 	}
 	if len(b.LinkSecret) != LinkSecretSize {

@@ -167,10 +167,10 @@ func TestGrantOpensOnlyOnTheDeviceThatAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Adopt(grant, time.Now()); !errors.Is(err, ErrBadGrant) {
+	if err = other.Adopt(grant, time.Now()); !errors.Is(err, ErrBadGrant) {
 		t.Errorf("another device: %v", err)
 	}
-	if err := asked.Adopt(grant, time.Now().Add(CertificateLife*2)); !errors.Is(err, ErrExpiredCertificate) {
+	if err = asked.Adopt(grant, time.Now().Add(CertificateLife*2)); !errors.Is(err, ErrExpiredCertificate) {
 		t.Errorf("after its life: %v", err)
 	}
 	foreign, _, err := eve.Approve(must(asked.DeviceRequest())(t), time.Now())

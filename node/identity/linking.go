@@ -92,10 +92,10 @@ func parseRequest(text string) (request, error) {
 	if r.device, err = DeviceFromKey(body[1:33]); err != nil {
 		return request{}, fmt.Errorf("%w: %w", err, ErrBadRequest)
 	}
-	if err := VerifyDeviceSignature(r.device, append([]byte(requestContext), body...), sig); err != nil {
+	if err = VerifyDeviceSignature(r.device, append([]byte(requestContext), body...), sig); err != nil {
 		return request{}, fmt.Errorf("%w: %w", err, ErrBadRequest)
 	}
-	if err := CheckName(r.name); err != nil {
+	if err = CheckName(r.name); err != nil {
 		return request{}, fmt.Errorf("%w: %w", err, ErrBadRequest)
 	}
 	point, err := ecdh.X25519().NewPublicKey(body[33:requestFixed])
@@ -166,7 +166,7 @@ func (id *Identity) Adopt(grant string, now time.Time) error {
 	}
 	sig, raw := plain[:ed25519.SignatureSize], plain[ed25519.SignatureSize:]
 	var body grantBody
-	if err := json.Unmarshal(raw, &body); err != nil {
+	if err = json.Unmarshal(raw, &body); err != nil {
 		return fmt.Errorf("%w: %w", err, ErrBadGrant)
 	}
 	cert, err := ParseCertificate(body.Certificate)

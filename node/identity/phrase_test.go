@@ -47,10 +47,10 @@ func TestPhraseVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if phrase, err := EncodePhrase(entropy); err != nil || phrase != v.Phrase {
+		if phrase, bad := EncodePhrase(entropy); bad != nil || phrase != v.Phrase {
 			t.Errorf("encode %s: %q, %v", v.Entropy, phrase, err)
 		}
-		if back, err := DecodePhrase(v.Phrase); err != nil || !bytes.Equal(back, entropy) {
+		if back, bad := DecodePhrase(v.Phrase); bad != nil || !bytes.Equal(back, entropy) {
 			t.Errorf("decode %q: %x, %v", v.Phrase, back, err)
 		}
 		seed, err := phraseSeed(v.Phrase, "TREZOR")

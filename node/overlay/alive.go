@@ -62,7 +62,7 @@ func responds(ctx context.Context, c network.Conn) bool {
 		return false
 	}
 	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
-	defer s.Reset()
+	defer func() { _ = s.Reset() }()
 	err = multistream.SelectProtoOrFail(aliveProtocol, s)
 	return err == nil || errors.Is(err, multistream.ErrNotSupported[string]{})
 }

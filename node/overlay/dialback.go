@@ -36,7 +36,7 @@ func (o *Overlay) askReach(ctx context.Context, witness peer.ID, claims []ma.Mul
 	if err != nil {
 		return nil, fmt.Errorf("ask %s to dial back: %w", tail(witness), err)
 	}
-	defer s.Reset()
+	defer func() { _ = s.Reset() }()
 	_ = s.SetDeadline(time.Now().Add(askLimit))
 	req := reachRequest{Version: reachVersion}
 	for _, a := range claims[:min(maxClaims, len(claims))] {

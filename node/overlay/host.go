@@ -88,7 +88,7 @@ func listenAll(h host.Host, addrs []string) error {
 	for _, text := range addrs {
 		addr, err := ma.NewMultiaddr(text)
 		if err != nil {
-			return fmt.Errorf("%w: %q: %v", ErrBadAddress, text, err)
+			return fmt.Errorf("%w: %q: %w", ErrBadAddress, text, err)
 		}
 		if err = portFree(addr); err == nil {
 			err = h.Network().Listen(addr)
@@ -126,7 +126,7 @@ func listenError(addr string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("listen on %s: permission denied (ports below 1024 need privileges)", addr)
 	}
-	return fmt.Errorf("%w: cannot listen on %s: %v", ErrBadAddress, addr, err)
+	return fmt.Errorf("%w: cannot listen on %s: %w", ErrBadAddress, addr, err)
 }
 
 // inUse also reads the text: the swarm joins the errors of its listeners as text.

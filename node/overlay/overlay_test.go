@@ -26,7 +26,7 @@ import (
 
 const patience = 60 * time.Second
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // anything accepts every value of its namespace; the longer one is the better one.
 type anything struct{}
@@ -286,7 +286,7 @@ func TestPeerCacheKeeps(t *testing.T) {
 		_, last = newID(t)
 		c.seen(last, addr, now.Add(time.Duration(i)*time.Second), time.Millisecond)
 	}
-	if err := c.save(now); err != nil {
+	if err = c.save(now); err != nil {
 		t.Fatal(err)
 	}
 	again, err := loadCache(dir, quiet())

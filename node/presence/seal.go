@@ -142,10 +142,10 @@ func open(value []byte, k kind, signer identity.AccountID, link identity.Link, n
 	if e.kind != k || e.signer != signer {
 		return envelope{}, nil, fmt.Errorf("a record of another kind, account or device: %w", ErrWrongKey)
 	}
-	if err := e.checkLife(now); err != nil {
+	if err = e.checkLife(now); err != nil {
 		return envelope{}, nil, err
 	}
-	if err := e.checkSignature(); err != nil {
+	if err = e.checkSignature(); err != nil {
 		return envelope{}, nil, err
 	}
 	key, _, err := sealKeys(e.raw, k, link)

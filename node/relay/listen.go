@@ -46,7 +46,7 @@ func localAddresses() ([]netip.Addr, error) {
 // that is there but cannot be bound (an IPv6 address still being checked for
 // duplicates) is left out as long as another works.
 func bindAll(addrs []netip.Addr, port int) ([]end, error) {
-	var last error = ErrNoAddress
+	last := ErrNoAddress
 	for range bindAttempts {
 		ends, err := bindOn(addrs, port)
 		if err == nil && len(ends) > 0 {
@@ -146,7 +146,7 @@ type conn struct {
 }
 
 func (c *conn) Read(b []byte) (int, error) {
-	if err := c.Conn.SetReadDeadline(time.Now().Add(idleConn)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(idleConn)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(b)
@@ -155,7 +155,7 @@ func (c *conn) Read(b []byte) (int, error) {
 // Write gives up on a client that does not read: its allocation's goroutine
 // must not wait for it.
 func (c *conn) Write(b []byte) (int, error) {
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Write(b)

@@ -176,9 +176,11 @@ func (s *Server) listen(addrs []netip.Addr, port int) error {
 	for _, end := range ends {
 		gen, permit := &generator{server: s, addr: end.addr}, s.permission(end.addr)
 		cfg.PacketConnConfigs = append(cfg.PacketConnConfigs, turn.PacketConnConfig{
-			PacketConn: end.udp, RelayAddressGenerator: gen, PermissionHandler: permit})
+			PacketConn: end.udp, RelayAddressGenerator: gen, PermissionHandler: permit,
+		})
 		cfg.ListenerConfigs = append(cfg.ListenerConfigs, turn.ListenerConfig{
-			Listener: &listener{Listener: end.tcp, server: s}, RelayAddressGenerator: gen, PermissionHandler: permit})
+			Listener: &listener{Listener: end.tcp, server: s}, RelayAddressGenerator: gen, PermissionHandler: permit,
+		})
 	}
 	if s.turn, err = turn.NewServer(cfg); err != nil {
 		closeAll(ends)

@@ -198,7 +198,7 @@ func exchange(t *testing.T, relayed, peer net.PacketConn) {
 	if from.String() != relayed.LocalAddr().String() {
 		t.Errorf("peer heard it from %v, want the relayed address %v", from, relayed.LocalAddr())
 	}
-	if _, err := peer.WriteTo([]byte("world"), from); err != nil {
+	if _, err = peer.WriteTo([]byte("world"), from); err != nil {
 		t.Fatal(err)
 	}
 	if n, _, err = relayed.ReadFrom(buf); err != nil || string(buf[:n]) != "world" {

@@ -28,11 +28,11 @@ func TestSecondDaemonIsToldOfTheFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dirs.Acquire(4712); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "process 4711") {
+	if _, err = dirs.Acquire(4712); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "process 4711") {
 		t.Errorf("second: %v", err)
 	}
 	for range 2 {
-		if err := first.Close(); err != nil {
+		if err = first.Close(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -98,16 +98,16 @@ func TestLockEndsWithItsProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && !strings.Contains(lines.Text(), "locked") {
 	}
-	if _, err := dirs.Acquire(1); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint("process ", cmd.Process.Pid)) {
+	if _, err = dirs.Acquire(1); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint("process ", cmd.Process.Pid)) {
 		t.Errorf("while it lives: %v", err)
 	}
-	if err := cmd.Process.Kill(); err != nil {
+	if err = cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err == nil {

@@ -198,7 +198,7 @@ func (p *Phone) incoming(stream node.Stream) {
 	c := p.newCall(signal.ID(), Incoming, Remote{Device: stream.Device().String()})
 	c.device = stream.Device()
 	offer := signal.Offer()
-	if err := c.verify(offer.Certificate, offer.Binding, roleCaller); err != nil {
+	if err = c.verify(offer.Certificate, offer.Binding, roleCaller); err != nil {
 		p.refuse(signal, c, reasonFor(err), err)
 		return
 	}
@@ -246,8 +246,11 @@ func (c *call) invited(signal *signaling.Call) {
 		c.fail(reasonFor(err), err)
 		return
 	}
-	if c.crossed || c.phone.cfg.Answer != AnswerAsk {
-		if err := c.accept(c.crossed); err != nil {
+	switch {
+	case c.crossed:
+		c.acceptCrossed()
+	case c.phone.cfg.Answer != AnswerAsk:
+		if err := c.accept(false); err != nil {
 			c.fail(reasonFor(err), err)
 		}
 	}

@@ -48,7 +48,7 @@ func (p *Phone) RemoveContact(name string) error {
 	if err == nil {
 		err = p.store.RemoveContact(name)
 	}
-	if err := p.contactChanged("remove", name, err); err != nil {
+	if err = p.contactChanged("remove", name, err); err != nil {
 		return err
 	}
 	gone := p.describe(was, node.ContactPresence{State: node.Unknown})

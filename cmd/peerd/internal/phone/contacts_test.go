@@ -60,7 +60,7 @@ func TestDialNobody(t *testing.T) {
 	for who, want := range map[string]error{
 		"nobody": ErrNoSuchContact, alice.Link(): ErrOwnLink, "peerd:abc": identity.ErrBadLink,
 	} {
-		if _, err := alice.Dial(who); !errors.Is(err, want) {
+		if _, err = alice.Dial(who); !errors.Is(err, want) {
 			t.Errorf("dialling %q: %v, want %v", who, err, want)
 		}
 	}

@@ -265,21 +265,6 @@ func (p *tel) calls(q *tel) string {
 	return id
 }
 
-// live waits for the only live call that is in a state, and returns it.
-func (p *tel) live(state CallState) Call {
-	p.t.Helper()
-	var found Call
-	eventually(p.t, fmt.Sprintf("%s has a call that is %s", p.id.Name(), state), func() bool {
-		live := p.liveOnes()
-		if len(live) == 1 && live[0].State == state {
-			found = live[0]
-			return true
-		}
-		return false
-	})
-	return found
-}
-
 func (p *tel) liveOnes() []Call {
 	var live []Call
 	for _, c := range p.Calls() {

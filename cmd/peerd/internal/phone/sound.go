@@ -83,7 +83,7 @@ func (s *soundcard) pickUp(h *handset, take bool) error {
 
 func (s *soundcard) parkAllLocked() {
 	for _, other := range s.open {
-		other.detach()
+		_ = other.detach() // its stream is gone either way
 		select {
 		case other.parked <- struct{}{}:
 		default: // its owner has a token already

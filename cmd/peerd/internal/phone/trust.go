@@ -35,7 +35,7 @@ func (c *call) verify(certificate, binding []byte, role string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errBadIdentity, err)
 	}
-	if err := cert.VerifyFor(c.device, time.Now()); err != nil {
+	if err = cert.VerifyFor(c.device, time.Now()); err != nil {
 		return fmt.Errorf("%w: %w", errBadIdentity, err)
 	}
 	if c.rec.Direction == Outgoing && cert.Account != c.link.Account {

@@ -76,10 +76,10 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(db.Update(migrate), db.Close()); err != nil {
+	if err = errors.Join(db.Update(migrate), db.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err = os.Rename(temp, path); err != nil {
 		return err
 	}
 	dir, err := os.Open(filepath.Dir(path))
@@ -106,7 +106,7 @@ func openChecked(path string) (db *bbolt.DB, err error) {
 			db = nil
 		}
 	}()
-	if err := checkShape(path); err != nil {
+	if err = checkShape(path); err != nil {
 		return nil, err
 	}
 	db, err = bbolt.Open(path, 0o600, options())

@@ -45,7 +45,7 @@ func refused(t *testing.T, path string, raw []byte, is error, says string) {
 	if !errors.Is(err, is) || !strings.Contains(fmt.Sprint(err), says) || !strings.Contains(fmt.Sprint(err), path) {
 		t.Errorf("%v, want %v and %q", err, is, says)
 	}
-	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, raw) {
+	if after, unread := os.ReadFile(path); unread != nil || !bytes.Equal(after, raw) {
 		t.Errorf("the file changed, %v", err)
 	}
 }
