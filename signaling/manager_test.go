@@ -251,7 +251,7 @@ func garbageInCall(t *testing.T, w *world) {
 		t.Errorf("the peer is told %s, %v", m.Reason, err)
 	}
 	silent(t, other, time.Minute)
-	if lines := w.bobLog.all(); len(lines) != 1 || !strings.Contains(lines[0], "reason=protocol_error") || !strings.Contains(lines[0], "malformed") {
+	if lines := w.bobLog.all(); len(lines) != 0 { // the reason and its detail are the phone's to log, once
 		t.Errorf("logged %q", lines)
 	}
 }
