@@ -246,11 +246,8 @@ func (c *call) invited(signal *signaling.Call) {
 		c.fail(reasonFor(err), err)
 		return
 	}
-	switch {
-	case c.crossed:
-		c.acceptCrossed()
-	case c.phone.cfg.Answer != AnswerAsk:
-		if err := c.accept(false); err != nil {
+	if c.crossed || c.phone.cfg.Answer != AnswerAsk {
+		if err := c.accept(c.crossed); err != nil {
 			c.fail(reasonFor(err), err)
 		}
 	}
