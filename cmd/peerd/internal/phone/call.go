@@ -49,10 +49,11 @@ type call struct {
 	medias  <-chan media.Event // nil when there are no more
 	handset *handset           // written under mu
 
-	verified  bool        // certificate and binding of the other end are good
-	bound     fingerprint // what the other end's binding speaks for
-	described bool        // both session descriptions are set
-	crossed   bool        // this outgoing call became the other end's call to us
+	verified  bool                   // certificate and binding of the other end are good
+	bound     fingerprint            // what the other end's binding speaks for
+	described bool                   // both session descriptions are set
+	crossed   bool                   // this outgoing call became the other end's call to us
+	yielded   <-chan signaling.Event // of the call that gave way to it; nil when there are no more
 	crossing  <-chan time.Time
 	accepted  bool
 	pathSeen  bool      // the path was up once
@@ -105,6 +106,11 @@ func (c *call) run(first func()) {
 			c.onMedia(ev)
 		case <-c.handset.parked:
 			c.report(c.hold(true), "hold for another call")
+		case _, more := <-c.yielded:
+			if !more {
+				c.yielded = nil
+				c.acceptCrossed()
+			}
 		case <-c.crossing:
 			c.finish(signaling.ReasonGlare, true, "")
 		}
@@ -358,9 +364,8 @@ func (c *call) leave() {
 		reaching := c.reaching
 		c.phone.wg.Go(func() { (<-reaching).discard() })
 	}
-	if c.signals != nil {
-		c.phone.drain(c.signal)
-	}
+	c.phone.drain(c.signals)
+	c.phone.drain(c.yielded)
 	c.save()
 	close(c.done)
 	c.phone.wg.Done()

@@ -246,8 +246,11 @@ func (c *call) invited(signal *signaling.Call) {
 		c.fail(reasonFor(err), err)
 		return
 	}
-	if c.crossed || c.phone.cfg.Answer != AnswerAsk {
-		if err := c.accept(c.crossed); err != nil {
+	switch {
+	case c.crossed:
+		c.acceptCrossed()
+	case c.phone.cfg.Answer != AnswerAsk:
+		if err := c.accept(false); err != nil {
 			c.fail(reasonFor(err), err)
 		}
 	}

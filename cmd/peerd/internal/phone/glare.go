@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/peerd/peerd/node/identity"
 	"github.com/peerd/peerd/signaling"
 )
 
@@ -13,8 +14,17 @@ import (
 // user it is still the call that was dialled: its id stays.
 //
 // signaling settles it where both offers cross on the wire. Here come the
-// cases that it cannot see: our call had not reached anybody yet when the other
-// end's came (then that one goes on), or it had been placed in between.
+// cases that it cannot see. What our own call may be when the other end's comes:
+//
+//	not placed yet                  the other end's goes on
+//	placed after that was let in    the lower id goes on
+//	placed before                   signaling has ended the higher id
+//	ended by glare                  the other end's goes on, whatever its id
+//	ended otherwise                 they do not cross; the other end's rings
+//
+// The call that goes on is accepted only once the other end has answered the end
+// of the one that gave way: its offer may still be on its way, and would be taken
+// for a second call by somebody whose call is accepted already.
 
 // errGaveWay: the other end's call loses against ours.
 var errGaveWay = errors.New("both called each other, and our call goes on")
@@ -37,13 +47,11 @@ func (p *Phone) rivalLocked(c *call) *call {
 // where it is another than the one crossed, and rings.
 func (c *call) takeOver(signal *signaling.Call, in *call) error {
 	return c.do(func() error {
-		switch early := c.signal == nil; {
-		case c.over || c.crossed || c.accepted || !early && c.device != in.device:
+		if c.over || c.crossed || c.accepted {
 			return ErrWrongState
-		case !early && signal.ID() > c.wireID:
-			return errGaveWay
-		case !early:
-			_ = c.signal.End(signaling.ReasonGlare) // an error: the other end was quicker
+		}
+		if err := c.giveWay(signal, in.device); err != nil {
+			return err
 		}
 		c.letGo()
 		c.crossed = true
@@ -56,16 +64,46 @@ func (c *call) takeOver(signal *signaling.Call, in *call) error {
 	})
 }
 
-// letGo drops what belongs to the call that gave way.
+// giveWay ends our own call, if it was placed, in favour of one from device; or
+// says why not.
+func (c *call) giveWay(signal *signaling.Call, device identity.DeviceID) error {
+	if c.signal == nil {
+		return nil
+	}
+	switch own := c.signal.State(); {
+	case c.device != device:
+		return ErrWrongState
+	case own.Reason == signaling.ReasonGlare:
+		return nil
+	case own.Phase != signaling.PhaseLive:
+		return ErrWrongState
+	case signal.ID() > c.wireID:
+		return errGaveWay
+	}
+	_ = c.signal.End(signaling.ReasonGlare) // an error: the other end was quicker
+	return nil
+}
+
+// letGo drops what belongs to the call that gave way; only its last events are
+// waited for.
 func (c *call) letGo() {
 	c.giveUp()
 	c.stopMedia()
-	if c.signals != nil {
-		c.phone.drain(c.signal)
-	}
+	c.yielded, c.signals = c.signals, nil
 	c.crossing = nil
 	c.verified, c.described, c.pathSeen = false, false, false
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.handset = c.phone.card.handset()
+}
+
+// acceptCrossed accepts the other end's call for a user who has dialled, once
+// nothing is left of the call that gave way.
+func (c *call) acceptCrossed() {
+	if c.yielded != nil || !c.ringsHere() {
+		return
+	}
+	if err := c.accept(true); err != nil {
+		c.fail(reasonFor(err), err)
+	}
 }

@@ -127,7 +127,8 @@ func (p *Phone) open(ctx context.Context) (err error) {
 	}
 	p.node = n
 	p.signals = signaling.NewManager(signaling.Config{
-		Log: p.cfg.Log.With("room", "signaling"), Timers: p.cfg.Timers, MaxCalls: p.cfg.MaxCalls,
+		Log: p.cfg.Log.With("room", "signaling"), Timers: p.cfg.Timers,
+		MaxCalls: 2 * p.cfg.MaxCalls, // calls that cross are two for a moment; admitLocked is exact
 	})
 	return p.loadBook()
 }
@@ -262,10 +263,13 @@ func (p *Phone) liveLocked() int {
 	return n
 }
 
-// drain reads the last events of a call whose end nobody waits for.
-func (p *Phone) drain(c *signaling.Call) {
+// drain reads the last events, if any, of a call whose end nobody waits for.
+func (p *Phone) drain(events <-chan signaling.Event) {
+	if events == nil {
+		return
+	}
 	p.wg.Go(func() {
-		for range c.Events() { //nolint:revive // until it is closed
+		for range events { //nolint:revive // until it is closed
 		}
 	})
 }
