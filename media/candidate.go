@@ -26,7 +26,7 @@ type wireCandidate struct {
 func (s *Session) AddCandidate(data []byte) error {
 	line, err := readCandidate(data)
 	if err != nil {
-		return fmt.Errorf("%w: %s", ErrBadCandidate, err)
+		return fmt.Errorf("%w: %w", ErrBadCandidate, err)
 	}
 	s.mu.Lock()
 	s.accepted++

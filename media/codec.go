@@ -15,10 +15,14 @@ const (
 // RFC 4733 section 2.4.1). "stereo" is absent, so nobody sends us two channels.
 func registerCodecs(m *webrtc.MediaEngine) error {
 	for _, c := range []webrtc.RTPCodecParameters{
-		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2,
-			SDPFmtpLine: "minptime=10;useinbandfec=1"}, PayloadType: payloadOpus},
-		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mimeEvent, ClockRate: 48000,
-			SDPFmtpLine: "0-15"}, PayloadType: payloadEvent},
+		{RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2,
+			SDPFmtpLine: "minptime=10;useinbandfec=1",
+		}, PayloadType: payloadOpus},
+		{RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: mimeEvent, ClockRate: 48000,
+			SDPFmtpLine: "0-15",
+		}, PayloadType: payloadEvent},
 	} {
 		if err := m.RegisterCodec(c, webrtc.RTPCodecTypeAudio); err != nil {
 			return err

@@ -31,7 +31,7 @@ type description struct {
 func readSDP(b []byte) (description, error) {
 	d, err := parseSDP(b)
 	if err != nil {
-		return description{}, fmt.Errorf("%w: %s", ErrBadSDP, err)
+		return description{}, fmt.Errorf("%w: %w", ErrBadSDP, err)
 	}
 	return d, nil
 }

@@ -58,15 +58,12 @@ func open1(t *testing.T, log *slog.Logger) *Node {
 	return n
 }
 
-// greetingOf is what id's device would send, changed by change.
-func greetingOf(t *testing.T, id *identity.Identity, seq uint64, now time.Time, change func(*presence.Presence)) greeting {
+// greetingOf is what id's device would send.
+func greetingOf(t *testing.T, id *identity.Identity, seq uint64, now time.Time) greeting {
 	t.Helper()
 	p := presence.Presence{
 		Seq: seq, Issued: now, Expires: now.Add(time.Hour), Device: id.Device(),
 		Addrs: []string{"/ip4/127.0.0.1/tcp/9"}, Name: id.Name(),
-	}
-	if change != nil {
-		change(&p)
 	}
 	day := presence.Day(now)
 	a, err := presence.SealAccount(id, presence.Account{Seq: seq, Issued: now, Expires: now.Add(time.Hour), Devices: id.Devices()}, day)
@@ -94,36 +91,36 @@ func TestBadRecordsAreRefusedWithAReasonLoggedOnce(t *testing.T) {
 		want error
 	}{
 		{"forged signature", func() greeting {
-			g := greetingOf(t, alice, 1000, now, nil)
+			g := greetingOf(t, alice, 1000, now)
 			g.records.presence = flip(g.records.presence)
 			return g
 		}, presence.ErrBadSignature},
 		{"expired", func() greeting {
-			return greetingOf(t, alice, 1000, now.Add(-90*time.Minute), nil)
+			return greetingOf(t, alice, 1000, now.Add(-90*time.Minute))
 		}, presence.ErrExpired},
-		{"replayed", func() greeting { return greetingOf(t, alice, 10, now, nil) }, presence.ErrReplayed},
+		{"replayed", func() greeting { return greetingOf(t, alice, 10, now) }, presence.ErrReplayed},
 		{"record of a stranger", func() greeting {
-			g := greetingOf(t, alice, 1000, now, nil)
-			g.records.presence = greetingOf(t, stranger, 1000, now, nil).records.presence
+			g := greetingOf(t, alice, 1000, now)
+			g.records.presence = greetingOf(t, stranger, 1000, now).records.presence
 			return g
 		}, presence.ErrWrongKey},
 		{"certificate of another device", func() greeting {
-			g := greetingOf(t, alice, 1000, now, nil)
+			g := greetingOf(t, alice, 1000, now)
 			g.account, g.cert = mallory.Account(), mallory.Certificate()
 			return g
 		}, identity.ErrForeignCertificate},
 		{"another device's record", func() greeting {
-			g := greetingOf(t, alice, 1000, now, nil)
-			g.records = greetingOf(t, mallory, 1000, now, nil).records
+			g := greetingOf(t, alice, 1000, now)
+			g.records = greetingOf(t, mallory, 1000, now).records
 			return g
 		}, presence.ErrWrongKey},
 		{"forged certificate", func() greeting {
-			g := greetingOf(t, alice, 1000, now, nil)
+			g := greetingOf(t, alice, 1000, now)
 			g.cert.Sig = flip(g.cert.Sig)
 			return g
 		}, identity.ErrForgedCertificate},
 		{"garbage", func() greeting {
-			g := greetingOf(t, alice, 1000, now, nil)
+			g := greetingOf(t, alice, 1000, now)
 			g.records.presence = g.records.presence[:20]
 			return g
 		}, presence.ErrMalformed},
@@ -132,7 +129,7 @@ func TestBadRecordsAreRefusedWithAReasonLoggedOnce(t *testing.T) {
 			var log lines
 			n := open1(t, slog.New(slog.NewTextHandler(&log, nil)))
 			n.SetContacts([]identity.Link{alice.Link(), mallory.Link()})
-			if err := n.learn(alice.Device(), greetingOf(t, alice, 500, now, nil)); err != nil {
+			if err := n.learn(alice.Device(), greetingOf(t, alice, 500, now)); err != nil {
 				t.Fatal(err)
 			}
 			before := n.book.devices(alice.Account(), now)[0]
@@ -160,7 +157,7 @@ func TestWrongLinkSecretDoesNotOpen(t *testing.T) {
 	link := alice.Link()
 	link.Secret[0] ^= 1
 	n.SetContacts([]identity.Link{link})
-	if err := n.learn(alice.Device(), greetingOf(t, alice, 1, time.Now(), nil)); !errors.Is(err, presence.ErrBadSeal) {
+	if err := n.learn(alice.Device(), greetingOf(t, alice, 1, time.Now())); !errors.Is(err, presence.ErrBadSeal) {
 		t.Errorf("error is %v, want ErrBadSeal", err)
 	}
 }
@@ -168,7 +165,7 @@ func TestWrongLinkSecretDoesNotOpen(t *testing.T) {
 func TestStrangersLearnNothing(t *testing.T) {
 	n := open1(t, quiet())
 	alice := person1(t, "alice")
-	if err := n.learn(alice.Device(), greetingOf(t, alice, 1, time.Now(), nil)); !errors.Is(err, errStranger) {
+	if err := n.learn(alice.Device(), greetingOf(t, alice, 1, time.Now())); !errors.Is(err, errStranger) {
 		t.Errorf("error is %v, want errStranger", err)
 	}
 	if p := n.Presence(alice.Account()); p.State != Unknown || len(p.Devices) != 0 {

@@ -189,7 +189,7 @@ func (n *Node) askGrant(p identity.DeviceID) (relay.Grant, error) {
 	if err != nil {
 		return relay.Grant{}, err
 	}
-	defer s.Reset()
+	defer func() { _ = s.Reset() }()
 	_ = s.SetDeadline(time.Now().Add(grantLimit))
 	ip, err := manet.ToIP(s.Conn().RemoteMultiaddr())
 	if err != nil {

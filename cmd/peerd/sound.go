@@ -18,8 +18,8 @@ func sound(want cli.Audio, cfg *phone.Config, log *slog.Logger) (err error) {
 	setCodecs(cfg)
 	cfg.StrangerDecoder = pureDecoder
 	cfg.ListAudio = func() ([]phone.AudioDevice, error) {
-		cards, err := listCards(log)
-		return append(cards, withoutCard()...), err
+		cards, listErr := listCards(log)
+		return append(cards, withoutCard()...), listErr
 	}
 	switch want.Kind {
 	case "null":

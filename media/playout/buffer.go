@@ -56,8 +56,10 @@ type Buffer struct {
 // New makes an empty buffer. The decoder stays the caller's to close, after
 // the last Pull.
 func New(decoder audio.Decoder) *Buffer {
-	return &Buffer{decoder: decoder, store: newStore(),
-		pcm: make([]int16, 0, 2*maxDecoded+maxLag)}
+	return &Buffer{
+		decoder: decoder, store: newStore(),
+		pcm: make([]int16, 0, 2*maxDecoded+maxLag),
+	}
 }
 
 // Put takes a packet that arrived at now. The payload is copied.

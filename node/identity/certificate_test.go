@@ -126,10 +126,10 @@ func TestSignatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := alice.Account().Verify(msg, account); err != nil {
+	if err = alice.Account().Verify(msg, account); err != nil {
 		t.Error(err)
 	}
-	if err := alice.Account().Verify(msg, sig); !errors.Is(err, ErrBadSignature) {
+	if err = alice.Account().Verify(msg, sig); !errors.Is(err, ErrBadSignature) {
 		t.Errorf("device's signature for the account's: %v", err)
 	}
 	fromKey, err := alice.DeviceKey().Sign(msg) // libp2p's form of the same key

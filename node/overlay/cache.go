@@ -171,7 +171,7 @@ func (c *cache) candidates() []peer.AddrInfo {
 }
 
 // save writes the cache when it has changed; readers see the old file or the new one.
-func (c *cache) save(now time.Time) error {
+func (c *cache) save() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.dirty {

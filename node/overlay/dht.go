@@ -188,7 +188,7 @@ func (o *Overlay) refreshLoop() {
 
 func (o *Overlay) saveCache() {
 	o.cache.touch(o.Servers(), o.now())
-	if err := o.cache.save(o.now()); err != nil {
+	if err := o.cache.save(); err != nil {
 		o.log.Warn("peer cache not written", "err", err)
 	}
 }

@@ -56,8 +56,7 @@ func newHost(cfg Config, advertise func([]ma.Multiaddr) []ma.Multiaddr) (host.Ho
 		// A crowd of dead peers is no proof that the network blocks UDP or IPv6.
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
-		libp2p.DialRanker(rankDials),
-		libp2p.SwarmOpts(swarm.WithDialTimeoutLocal(3*time.Second)),
+		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials), swarm.WithDialTimeoutLocal(3*time.Second)),
 	)
 }
 
@@ -145,7 +144,7 @@ func ParsePeers(addrs []string) ([]peer.AddrInfo, error) {
 	for _, text := range addrs {
 		addr, err := ma.NewMultiaddr(text)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %q: %v", ErrBadAddress, text, err)
+			return nil, fmt.Errorf("%w: %q: %w", ErrBadAddress, text, err)
 		}
 		if _, err := peer.AddrInfoFromP2pAddr(addr); err != nil {
 			return nil, fmt.Errorf("%w: %q does not end in /p2p/ and a node's id", ErrBadAddress, text)

@@ -147,7 +147,7 @@ func (o *Overlay) Close() error {
 		}
 		o.wg.Wait()
 		if o.cache != nil {
-			err = o.cache.save(o.now())
+			err = o.cache.save()
 		}
 		o.stopServing()
 		if o.dialback != nil {

@@ -286,7 +286,7 @@ func TestPeerCacheKeeps(t *testing.T) {
 		_, last = newID(t)
 		c.seen(last, addr, now.Add(time.Duration(i)*time.Second), time.Millisecond)
 	}
-	if err = c.save(now); err != nil {
+	if err = c.save(); err != nil {
 		t.Fatal(err)
 	}
 	again, err := loadCache(dir, quiet())

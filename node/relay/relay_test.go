@@ -185,8 +185,7 @@ func TestRelaysBothWays(t *testing.T) {
 func exchange(t *testing.T, relayed, peer net.PacketConn) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
-	relayed.SetDeadline(deadline)
-	peer.SetDeadline(deadline)
+	_, _ = relayed.SetDeadline(deadline), peer.SetDeadline(deadline)
 	buf := make([]byte, 100)
 	if _, err := relayed.WriteTo([]byte("hello"), peer.LocalAddr()); err != nil {
 		t.Fatal(err)

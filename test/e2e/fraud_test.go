@@ -95,7 +95,7 @@ func (a *attacker) call(f fraud) signaling.EndReason {
 func (a *attacker) play(of *fake, session *media.Session) signaling.EndReason {
 	a.t.Helper()
 	s := a.open(callProto)
-	defer s.Reset()
+	defer func() { _ = s.Reset() }()
 	nonce := random(signaling.NonceSize)
 	commit := signaling.Commit(nonce)
 	a.send(s, signaling.Message{

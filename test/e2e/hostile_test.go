@@ -65,7 +65,7 @@ func (a *attacker) open(proto string) network.Stream {
 func (a *attacker) say(proto string, raw []byte) (answer []byte) {
 	a.t.Helper()
 	s := a.open(proto)
-	defer s.Reset()
+	defer func() { _ = s.Reset() }()
 	_, _ = s.Write(raw) // it may be refused before all is taken
 	_ = s.CloseWrite()
 	answer, _ = io.ReadAll(s) // a reset is an answer, too

@@ -28,8 +28,10 @@ const spare = 4
 // loadPhone is a phone of a small overlay of its own that speaks a tone. It is
 // built without the race detector: its speed is what is looked at.
 func loadPhone(name, answer string, join ...*harness.Daemon) harness.Options {
-	opt := harness.Options{Name: name, Answer: answer, Plain: true, Bootstrap: join,
-		Args: []string{"--audio", "tone", "--max-calls", "100", "--log-level", "info"}}
+	opt := harness.Options{
+		Name: name, Answer: answer, Plain: true, Bootstrap: join,
+		Args: []string{"--audio", "tone", "--max-calls", "100", "--log-level", "info"},
+	}
 	if len(join) == 0 {
 		opt.First, opt.Role = true, "server"
 	}
@@ -156,12 +158,12 @@ func processorTime(t *testing.T, phones []*harness.Daemon) []time.Duration {
 // where only the set-up is looked at.
 func talkTogether(t *testing.T, by map[string]*harness.Daemon) time.Duration {
 	t.Helper()
-	talk := time.Duration(sized(10, 2)) * time.Second
-	frames := uint64(talk / (20 * time.Millisecond))
+	length := time.Duration(sized(10, 2)) * time.Second
+	frames := uint64(length / (20 * time.Millisecond))
 	for id, p := range by {
-		p.AwaitShown(t, id, "has talked for "+talk.String(), func(c harness.Call) bool { return c.Stats.PacketsSent >= frames })
+		p.AwaitShown(t, id, "has talked for "+length.String(), func(c harness.Call) bool { return c.Stats.PacketsSent >= frames })
 	}
-	return talk
+	return length
 }
 
 // report adds up the figures of both ends while all calls are live.

@@ -94,12 +94,11 @@ func awaitSound(t *testing.T, d *harness.Daemon, id string) harness.Call {
 }
 
 // ended waits for the end of a call and checks what it is put down to.
-func ended(t *testing.T, d *harness.Daemon, id, outcome, reason, by string) harness.Call {
+func ended(t *testing.T, d *harness.Daemon, id, outcome, reason, by string) {
 	t.Helper()
 	c := d.AwaitEnd(t, id)
 	if c.Outcome != outcome || c.EndReason != reason || c.EndedBy != by {
 		t.Errorf("at %s the call is %s, ended by %s with %s; want %s, %s, %s",
 			d.Name(), c.Outcome, c.EndedBy, c.EndReason, outcome, by, reason)
 	}
-	return c
 }

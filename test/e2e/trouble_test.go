@@ -211,7 +211,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	if os.Geteuid() != 0 {
 		return cmd
 	}
-	open, err := os.MkdirTemp("", "peerd-open-")
+	open, err := os.MkdirTemp("", "peerd-open-") //nolint:usetesting // t.TempDir is root's alone
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func newerStore(t *testing.T, home string) []string {
 		t.Fatal(err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte("99")) })
-	if err := errorsOf(err, db.Close()); err != nil {
+	if err = errorsOf(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return nil

@@ -47,7 +47,6 @@ type Daemon struct {
 	log    *os.File
 	ended  chan struct{} // closed when the process has been waited for
 	follow *follower
-	once   sync.Once
 }
 
 // Start starts a daemon and waits until it serves. It ends with the test, and
@@ -100,7 +99,7 @@ func (d *Daemon) launch() error {
 	d.cmd, d.ended = d.command(d.arguments()...), make(chan struct{})
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.Begun = time.Now()
-	if err := launch(d.cmd); err != nil {
+	if err = launch(d.cmd); err != nil {
 		d.log.Close()
 		return err
 	}
@@ -109,7 +108,7 @@ func (d *Daemon) launch() error {
 		_ = d.cmd.Wait() // the exit code says it all
 		d.log.Close()
 	}()
-	if err := d.awaitSocket(); err != nil {
+	if err = d.awaitSocket(); err != nil {
 		return err
 	}
 	d.Served = time.Since(d.Begun)

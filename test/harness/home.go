@@ -10,7 +10,7 @@ import (
 // socket's is short.
 func Home(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "peerd-")
+	dir, err := os.MkdirTemp("", "peerd-") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

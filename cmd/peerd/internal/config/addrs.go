@@ -38,7 +38,7 @@ func checkListen(parts []string) error {
 func checkBootstrap(parts []string) error {
 	n := len(parts)
 	if n < 4 || parts[n-2] != "p2p" || parts[n-1] == "" {
-		return errors.New("the node's id is missing at its end: /p2p/12D3...")
+		return errors.New("/p2p/ and the node's id are missing at its end")
 	}
 	switch parts[0] {
 	case "dns", "dns4", "dns6":

@@ -173,12 +173,21 @@ func TestDirs(t *testing.T) {
 		"home flag":     {"/p", Env{"PEERD_HOME": "/q", "HOME": "/h"}, [4]string{"/p", "/p", "/p", "/p/peerd.sock"}},
 		"relative home": {"p/../q", nil, [4]string{"/cwd/q", "/cwd/q", "/cwd/q", "/cwd/q/peerd.sock"}},
 		"home variable": {"", Env{"PEERD_HOME": "/q", "HOME": "/h"}, [4]string{"/q", "/q", "/q", "/q/peerd.sock"}},
-		"plain user": {"", Env{"HOME": "/h", "XDG_RUNTIME_DIR": run},
-			[4]string{"/h/.config/peerd", "/h/.local/state/peerd", run + "/peerd", run + "/peerd/peerd.sock"}},
-		"no runtime dir": {"", Env{"HOME": "/h", "XDG_RUNTIME_DIR": "relative"},
-			[4]string{"/h/.config/peerd", "/h/.local/state/peerd", "/h/.local/state/peerd/run", "/h/.local/state/peerd/run/peerd.sock"}},
-		"xdg": {"", Env{"XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s"},
-			[4]string{"/c/peerd", "/s/peerd", "/s/peerd/run", "/s/peerd/run/peerd.sock"}},
+		"plain user": {
+			"",
+			Env{"HOME": "/h", "XDG_RUNTIME_DIR": run},
+			[4]string{"/h/.config/peerd", "/h/.local/state/peerd", run + "/peerd", run + "/peerd/peerd.sock"},
+		},
+		"no runtime dir": {
+			"",
+			Env{"HOME": "/h", "XDG_RUNTIME_DIR": "relative"},
+			[4]string{"/h/.config/peerd", "/h/.local/state/peerd", "/h/.local/state/peerd/run", "/h/.local/state/peerd/run/peerd.sock"},
+		},
+		"xdg": {
+			"",
+			Env{"XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s"},
+			[4]string{"/c/peerd", "/s/peerd", "/s/peerd/run", "/s/peerd/run/peerd.sock"},
+		},
 	} {
 		d, err := resolveDirs(c.home, c.env, 1000, "/cwd")
 		if got := [4]string{d.ConfigDir, d.StateDir, d.RuntimeDir, d.Socket}; err != nil || got != c.want {

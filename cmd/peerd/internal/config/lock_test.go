@@ -110,7 +110,7 @@ func TestLockEndsWithItsProcess(t *testing.T) {
 	if err = cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err == nil {
+	if err = cmd.Wait(); err == nil {
 		t.Error("the helper ended by itself")
 	}
 	lock, err := dirs.Acquire(1)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // lockTimeout is how long Open waits for another process to let go.
@@ -128,7 +129,7 @@ func openChecked(path string) (db *bbolt.DB, err error) {
 func openError(err error) error {
 	var inSystem *fs.PathError
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bbolterrors.ErrTimeout):
 		return ErrInUse
 	case errors.As(err, &inSystem):
 		return err

@@ -81,8 +81,8 @@ func TestEveryDamagedPage(t *testing.T) {
 			ok(t, s.Close())
 		case errors.Is(err, ErrDamaged):
 			found++
-			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, bad) {
-				t.Fatalf("page at %d: the file changed, %v", at, err)
+			if after, readErr := os.ReadFile(path); readErr != nil || !bytes.Equal(after, bad) {
+				t.Fatalf("page at %d: the file changed, %v", at, readErr)
 			}
 		default:
 			t.Fatalf("page at %d: %v", at, err)
@@ -98,8 +98,8 @@ func TestForeignDatabase(t *testing.T) {
 	db, err := bbolt.Open(path, 0o600, options())
 	ok(t, err)
 	ok(t, db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucket([]byte("somebody else's"))
-		return err
+		_, createErr := tx.CreateBucket([]byte("somebody else's"))
+		return createErr
 	}))
 	ok(t, db.Close())
 	raw, err := os.ReadFile(path)
