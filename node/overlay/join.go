@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 
 	"github.com/peerd/peerd/node/storm"
 )
@@ -101,8 +103,8 @@ func (o *Overlay) waitForNewsOr(d time.Duration) {
 }
 
 // candidates lists whom to dial, in order: the best cached peers, what the local
-// network announced, the bootstrap nodes, the rest of the cache. Those connected
-// are left out.
+// network announced, the bootstrap nodes, the rest of the cache. Members that are
+// connected are left out.
 func (o *Overlay) candidates() []peer.AddrInfo {
 	cached := o.cache.candidates()
 	early := cached[:min(cachedFirst, len(cached))]
@@ -110,7 +112,7 @@ func (o *Overlay) candidates() []peer.AddrInfo {
 	known := map[peer.ID]bool{o.host.ID(): true}
 	var list []peer.AddrInfo
 	for _, p := range order {
-		if !known[p.ID] && !o.connected(p.ID) {
+		if !known[p.ID] && !o.members.has(p.ID) {
 			list = append(list, p)
 		}
 		known[p.ID] = true
@@ -164,14 +166,52 @@ func (o *Overlay) launch(p peer.AddrInfo, results chan<- error) {
 	o.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(o.ctx, dialLimit)
 		defer cancel()
-		err := Dial(ctx, o.host, p)
+		err := o.meet(ctx, p)
 		if err != nil {
 			err = plain(p, err)
-		} else {
-			o.identified(p.ID)
 		}
 		results <- err
 	})
+}
+
+// errUnidentified: a connected host does not say that it is a member. It may be
+// none, or so busy that it did not answer in time.
+var errUnidentified = errors.New("it does not say what it is")
+
+// meet makes a host a connected member. The library asks what a host is once in
+// the life of a connection: one that failed to answer is connected to anew.
+func (o *Overlay) meet(ctx context.Context, p peer.AddrInfo) error {
+	for _, c := range o.host.Network().ConnsToPeer(p.ID) {
+		if !o.asked(ctx, c) {
+			return ctx.Err() // not answered yet
+		}
+	}
+	if o.identified(p.ID); o.members.has(p.ID) {
+		return nil
+	}
+	_ = o.host.Network().ClosePeer(p.ID)
+	if err := Dial(ctx, o.host, p); err != nil {
+		return err
+	}
+	if o.identified(p.ID); !o.members.has(p.ID) {
+		return errUnidentified
+	}
+	return nil
+}
+
+// asked waits until the library has asked what is at the other end of c, with
+// whatever outcome.
+func (o *Overlay) asked(ctx context.Context, c network.Conn) bool {
+	h, ok := o.host.(interface{ IDService() identify.IDService })
+	if !ok {
+		return true
+	}
+	select {
+	case <-h.IDService().IdentifyWait(c):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (o *Overlay) roundDone(answered int, why string) {

@@ -39,6 +39,14 @@ func (m *members) gone(p peer.ID) bool {
 	return known
 }
 
+// has reports whether a peer is a connected member.
+func (m *members) has(p peer.ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, known := m.conns[p]
+	return known
+}
+
 func (m *members) list(servers bool) []peer.ID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
