@@ -168,6 +168,7 @@ type API interface {
 	Revoked(identity.AccountID, identity.DeviceID) bool
 	Connect(context.Context, identity.Link) (Peer, error)
 	Stream(context.Context, identity.DeviceID, string) (Stream, error)
+	Answers(context.Context, identity.DeviceID) bool
 	Handle(string, func(Stream))
 	Relays(context.Context) ([]relay.Grant, error)
 }

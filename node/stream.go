@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/peerd/peerd/node/identity"
+	"github.com/peerd/peerd/node/overlay"
 )
 
 // streamTag protects a connection while a stream of ours is open on it.
@@ -31,6 +32,12 @@ func (n *Node) Stream(ctx context.Context, device identity.DeviceID, proto strin
 		return nil, fmt.Errorf("%w: stream %s to %s: %w", ErrUnreachable, proto, device.ShortString(), err)
 	}
 	return n.guard(s), nil
+}
+
+// Answers reports whether a device we are connected to is still there: it answers
+// on an open connection before ctx ends.
+func (n *Node) Answers(ctx context.Context, device identity.DeviceID) bool {
+	return overlay.Answers(ctx, n.over.Host(), device)
 }
 
 // Handle serves a protocol; f runs in a goroutine of its own and owns the stream.

@@ -54,6 +54,24 @@ func Alive(ctx context.Context, h host.Host, p peer.ID) bool {
 	return alive
 }
 
+// Answers reports whether any open connection to the peer answers before ctx ends.
+// It closes none.
+func Answers(ctx context.Context, h host.Host, p peer.ID) bool {
+	conns := h.Network().ConnsToPeer(p)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan bool, len(conns))
+	for _, c := range conns {
+		go func() { answers <- responds(ctx, c) }()
+	}
+	for range conns {
+		if <-answers {
+			return true
+		}
+	}
+	return false
+}
+
 // responds asks one connection: whatever the other end says to the name of a
 // protocol, it is there.
 func responds(ctx context.Context, c network.Conn) bool {

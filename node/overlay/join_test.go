@@ -18,8 +18,8 @@ import (
 func TestJoinAfterFailedIdentification(t *testing.T) {
 	server := member(t, true)
 	server.host.RemoveStreamHandler(identify.ID)
-	server.host.RemoveStreamHandler(identify.IDPush)
 	client := member(t, false, server)
+	client.host.RemoveStreamHandler(identify.IDPush) // nobody tells it unasked
 	eventually(t, "a round without success", func() bool {
 		j := client.Joining()
 		return j.Rounds > 0 && j.Why != ""

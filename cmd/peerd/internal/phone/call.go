@@ -56,9 +56,10 @@ type call struct {
 	yielded   <-chan signaling.Event // of the call that gave way to it; nil when there are no more
 	crossing  <-chan time.Time
 	accepted  bool
-	pathSeen  bool      // the path was up once
-	answered  time.Time // the moment answer_to_audio counts from
-	failed    bool      // the reason for the end is in the log
+	pathSeen  bool        // the path was up once
+	answered  time.Time   // the moment answer_to_audio counts from
+	pulse     <-chan bool // whether the other end's device answers; nil when it is not being asked
+	failed    bool        // the reason for the end is in the log
 	over      bool
 
 	mu      sync.Mutex
@@ -86,8 +87,17 @@ func (p *Phone) newCall(id string, d Direction, remote Remote) *call {
 // run owns the call from its first step to its end.
 func (c *call) run(first func()) {
 	first()
+	pulse := time.NewTicker(pulseEvery)
+	defer pulse.Stop()
 	for !c.over {
 		select {
+		case <-pulse.C:
+			c.feelPulse()
+		case alive := <-c.pulse:
+			if c.pulse = nil; !alive && c.unheard() {
+				c.log.Info("the other end does not answer any more", "asked_for", pulseLimit)
+				c.end(signaling.ReasonLost)
+			}
 		case f := <-c.requests:
 			f()
 		case r := <-c.reaching:
