@@ -30,7 +30,7 @@ const (
 	lostAfter     = 2500 * time.Millisecond // nothing received: PathLost
 	failedAfter   = 20 * time.Second        // after that: PathClosed
 	keepAlive     = 500 * time.Millisecond  // consent checks (RFC 7675) when idle
-	relayWait     = 100 * time.Millisecond  // head start of direct pairs before a relay is taken
+	relayWait     = 600 * time.Millisecond  // head start of direct pairs before a relay is taken for good
 	dtlsRetryWait = 100 * time.Millisecond
 )
 

@@ -2,9 +2,12 @@ package media_test
 
 import (
 	"net"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/pion/transport/v5"
+	"github.com/pion/transport/v5/stdnet"
 	"github.com/pion/turn/v5"
 
 	"github.com/peerd/peerd/media"
@@ -101,12 +104,68 @@ func TestDirectIsPreferredToRelay(t *testing.T) {
 	}
 }
 
+// slowNet is the machine's network with direct packets taking their time, as on a
+// machine that is short of CPU. What goes through a relay is as quick as ever.
+type slowNet struct {
+	transport.Net
+	pending *sync.WaitGroup
+}
+
+func (n slowNet) ListenUDP(network string, addr *net.UDPAddr) (transport.UDPConn, error) {
+	c, err := n.Net.ListenUDP(network, addr)
+	return slowConn{c, n.pending}, err
+}
+
+type slowConn struct {
+	transport.UDPConn
+	pending *sync.WaitGroup
+}
+
+func (c slowConn) WriteTo(b []byte, to net.Addr) (int, error) {
+	later := append([]byte(nil), b...)
+	c.pending.Add(1)
+	time.AfterFunc(120*time.Millisecond, func() {
+		defer c.pending.Done()
+		_, _ = c.UDPConn.WriteTo(later, to) // closed by now: lost
+	})
+	return len(b), nil
+}
+
+// TestSlowDirectIsPreferredToQuickRelay: a relay is taken for good, so the direct
+// pairs get their chance although their checks take longer.
+func TestSlowDirectIsPreferredToQuickRelay(t *testing.T) {
+	udp, _ := relayServer(t)
+	var codec mediatest.Codec
+	cfg := configs(&codec)
+	var nets [2]transport.Net
+	var pending sync.WaitGroup
+	t.Cleanup(pending.Wait)
+	for i := range cfg {
+		cfg[i].ICEServers = []media.ICEServer{{URLs: []string{"turn:" + udp + "?transport=udp"}, Username: "bob", Password: "secret"}}
+		n, err := stdnet.NewNet()
+		if err != nil {
+			t.Fatal(err)
+		}
+		nets[i] = slowNet{n, &pending}
+	}
+	p := mediatest.NewPair(t, nets, cfg)
+	p.Connect(t)
+	p.AwaitUp(t)
+	for _, e := range p {
+		if path := e.Session.Path(); path.Kind() != "direct" {
+			t.Errorf("path is %+v", path)
+		}
+	}
+}
+
 func TestUnreachableServersHoldNothingUp(t *testing.T) {
 	var codec mediatest.Codec
 	cfg := configs(&codec)
 	for i := range cfg {
-		cfg[i].ICEServers = []media.ICEServer{{URLs: []string{"stun:192.0.2.1:3478", "turn:192.0.2.1:3478?transport=udp",
-			"turn:192.0.2.1:3478?transport=tcp"}, Username: "bob", Password: "secret"}}
+		cfg[i].ICEServers = []media.ICEServer{{URLs: []string{
+			"stun:192.0.2.1:3478", "turn:192.0.2.1:3478?transport=udp",
+			"turn:192.0.2.1:3478?transport=tcp",
+		}, Username: "bob", Password: "secret"}}
 	}
 	p := mediatest.NewPair(t, [2]transport.Net{}, cfg)
 	p.Connect(t)
