@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/peerd/peerd/test/harness"
 )
@@ -101,10 +102,14 @@ func TestPeerIsLostWhileItRings(t *testing.T) {
 	a, b := pair(t, alice(), bob())
 	_, _, in := ring(t, a, b)
 	b.AwaitCall(t, "the path is up", func(c harness.Call) bool { return c.ID == in.ID && c.Path != "" })
+	killed := time.Now()
 	a.Kill()
 	c := b.AwaitEnd(t, in.ID)
 	if c.EndReason != "lost" {
 		t.Errorf("the callee puts the end down to %s, want lost", c.EndReason)
+	}
+	if rang := time.Since(killed); rang > 20*time.Second { // half of what its idle connection lasts, and more
+		t.Errorf("it rang for %v after the caller had died", rang)
 	}
 	b.NeverPlayed(t)
 }
