@@ -35,6 +35,7 @@ type contacts struct {
 	mu   sync.Mutex
 	seek map[identity.AccountID]seek            // when to look for it
 	busy map[identity.AccountID]bool            // being looked for
+	pace map[identity.AccountID]pace            // bounds what is done for it
 	told map[identity.DeviceID]uint64           // sequence of our record that the device has
 	last map[identity.AccountID]ContactPresence // as last announced
 }
@@ -45,10 +46,34 @@ type seek struct {
 	next  time.Time
 }
 
+// pace bounds the visits to one contact: paceBurst at once, then one a second. A
+// visit ends with a look at what is next, so one that changes nothing, as to a
+// device whose connections break, would be made again without a pause.
+type pace struct {
+	left float64
+	at   time.Time
+}
+
+const paceBurst = 5
+
+// take allows one more visit at now, or not yet.
+func (p pace) take(now time.Time) (pace, bool) {
+	if p.at.IsZero() {
+		p = pace{paceBurst, now}
+	}
+	p = pace{min(paceBurst, p.left+max(0, now.Sub(p.at).Seconds())), now}
+	if p.left < 1 {
+		return p, false
+	}
+	p.left--
+	return p, true
+}
+
 func (c *contacts) init() {
 	c.kick = make(chan struct{}, 1)
 	c.seek = make(map[identity.AccountID]seek)
 	c.busy = make(map[identity.AccountID]bool)
+	c.pace = make(map[identity.AccountID]pace)
 	c.told = make(map[identity.DeviceID]uint64)
 	c.last = make(map[identity.AccountID]ContactPresence)
 }
@@ -118,11 +143,16 @@ func (n *Node) attend(link identity.Link, slots chan struct{}) {
 	if c.busy[link.Account] || (!due && len(untold) == 0) {
 		return
 	}
+	if next, ok := c.pace[link.Account].take(n.now()); !ok {
+		c.pace[link.Account] = next
+		return
+	}
 	select {
 	case slots <- struct{}{}:
 	default:
 		return
 	}
+	c.pace[link.Account], _ = c.pace[link.Account].take(n.now())
 	c.busy[link.Account] = true
 	n.wg.Go(func() {
 		defer func() {
