@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -16,7 +17,7 @@ import (
 // connection is asked before it is used.
 const (
 	// aliveLimit is how long an old connection may take to answer.
-	aliveLimit = time.Second
+	aliveLimit = 2 * time.Second
 	// aliveGrace is how much later than the first the other connections to the
 	// same device may answer.
 	aliveGrace = 250 * time.Millisecond
@@ -25,8 +26,9 @@ const (
 )
 
 // Alive reports whether a connection to the peer is open and answers. It costs a
-// round trip, and at most a second; connections that do not answer in time are
-// closed, so that the next Dial opens a new one.
+// round trip, and at most two seconds; connections that do not answer in time are
+// closed, so that the next Dial opens a new one. One that is only slower than
+// another, on a busy machine, is left open while streams are on it.
 func Alive(ctx context.Context, h host.Host, p peer.ID) bool {
 	conns := h.Network().ConnsToPeer(p)
 	if len(conns) == 0 {
@@ -38,7 +40,8 @@ func Alive(ctx context.Context, h host.Host, p peer.ID) bool {
 	for _, c := range conns {
 		go func() {
 			ok := responds(asking, c)
-			if !ok && ctx.Err() == nil {
+			slower := errors.Is(asking.Err(), context.Canceled) // the grace is over
+			if !ok && ctx.Err() == nil && (!slower || !carries(c)) {
 				_ = c.Close()
 			}
 			answers <- ok
@@ -52,6 +55,11 @@ func Alive(ctx context.Context, h host.Host, p peer.ID) bool {
 		}
 	}
 	return alive
+}
+
+// carries reports whether streams of a protocol are open on a connection.
+func carries(c network.Conn) bool {
+	return slices.ContainsFunc(c.GetStreams(), func(s network.Stream) bool { return s.Protocol() != "" })
 }
 
 // Answers reports whether any open connection to the peer answers before ctx ends.
