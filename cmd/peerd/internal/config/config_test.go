@@ -151,7 +151,7 @@ func TestAddresses(t *testing.T) {
 		{checkListen, "/ip4/0.0.0.0/tcp/1" + id, "neither /udp/PORT/quic-v1 nor /tcp/PORT"},
 		{checkBootstrap, "/ip4/192.0.2.1/udp/1/quic-v1" + id, ""},
 		{checkBootstrap, "/dns4/peerd.example/tcp/1" + id, ""},
-		{checkBootstrap, "/ip4/192.0.2.1/udp/1/quic-v1", "id is missing"},
+		{checkBootstrap, "/ip4/192.0.2.1/udp/1/quic-v1", "id are missing"},
 		{checkBootstrap, "/ip4/192.0.2.1/p2p/x", "neither /udp/PORT/quic-v1"},
 		{checkBootstrap, "/ip4/192.0.2/tcp/1" + id, "no ip4 address"},
 		{checkBootstrap, "/dns4//tcp/1" + id, "name is empty"},
