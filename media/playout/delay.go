@@ -17,6 +17,11 @@ const (
 
 	floorSlots  = 8 // the fastest path is looked for in 8 x 250 ms
 	floorLength = 250 * time.Millisecond
+
+	// When every packet of moveAfter was later than the fastest path by moved, that
+	// path is gone: another route, or a sender that was starved and has lost time.
+	moved     = 100 * time.Millisecond
+	moveAfter = 400 * time.Millisecond
 )
 
 // estimator learns from arrival times how long packets must be held so that
@@ -31,6 +36,9 @@ type estimator struct {
 	block  int           // the present one
 	began  time.Duration // when it began
 	target time.Duration
+
+	slowSince time.Duration // all packets have been late by moved since then; 0: they are not
+	slowLeast time.Duration // the smallest transit among them
 }
 
 type floorSlot struct {
@@ -41,6 +49,7 @@ type floorSlot struct {
 
 // add takes a packet's transit: arrival time less media time.
 func (e *estimator) add(now, transit time.Duration) {
+	e.follow(now, transit)
 	period := int64(now / floorLength)
 	slot := &e.floor[period%floorSlots]
 	if !slot.used || slot.period != period || transit < slot.transit {
@@ -53,6 +62,29 @@ func (e *estimator) add(now, transit time.Duration) {
 	}
 	e.blocks[e.block] = max(e.blocks[e.block], transit-e.fastest(now))
 	e.retarget()
+}
+
+// follow forgets the fastest path when it is gone, and with it the lateness that
+// was measured against it.
+func (e *estimator) follow(now, transit time.Duration) {
+	switch {
+	case e.count == 0 || transit-e.fastest(now) < moved:
+		e.slowSince = 0
+		return
+	case e.slowSince == 0:
+		e.slowSince, e.slowLeast = now, transit
+	}
+	e.slowLeast = min(e.slowLeast, transit)
+	if now-e.slowSince < moveAfter {
+		return
+	}
+	rise := e.slowLeast - e.fastest(now)
+	for i := range e.blocks {
+		e.blocks[i] = max(0, e.blocks[i]-rise)
+	}
+	e.floor = [floorSlots]floorSlot{}
+	e.floor[int64(now/floorLength)%floorSlots] = floorSlot{int64(now / floorLength), e.slowLeast, true}
+	e.slowSince = 0
 }
 
 // fastest is the smallest transit of the last two seconds.
