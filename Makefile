@@ -23,6 +23,7 @@ test: build ## pass the tests: race detector on, order shuffled, and a tenth of 
 	@scripts/setup test
 	$(GO) test -race -shuffle=on -timeout 9m ./...
 	$(GO) test -shuffle=on -timeout 2m ./audio/portaudio
+	scripts/fuzz 6s
 
 build: setup ## build bin/peerd
 	@mkdir -p bin

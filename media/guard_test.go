@@ -236,8 +236,13 @@ func TestGarbageOnTheMediaPort(t *testing.T) {
 	}
 	defer stranger.Close()
 	stun := append([]byte{0, 1, 0, 8, 0x21, 0x12, 0xA4, 0x42}, make([]byte, 20)...)
-	garbage := [][]byte{{}, {0}, {22, 254}, bytes.Repeat([]byte{128, 111}, 700), stun, bytes.Repeat([]byte{22}, 1400),
-		[]byte("GET / HTTP/1.1\r\n\r\n")}
+	garbage := [][]byte{
+		{},
+		{0},
+		{22, 254},
+		bytes.Repeat([]byte{128, 111}, 700), stun, bytes.Repeat([]byte{22}, 1400),
+		[]byte("GET / HTTP/1.1\r\n\r\n"),
+	}
 	shout := func() {
 		for _, g := range garbage {
 			if _, err := stranger.Write(g); err != nil {

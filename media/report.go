@@ -22,12 +22,14 @@ func (s *Session) report() {
 		return
 	}
 	ssrc, packets, bytes, timestamp := s.track.sent()
-	sr := &rtcp.SenderReport{SSRC: ssrc, NTPTime: ntp(time.Now()), RTPTime: timestamp,
+	sr := &rtcp.SenderReport{
+		SSRC: ssrc, NTPTime: ntp(time.Now()), RTPTime: timestamp,
 		PacketCount: uint32(packets), OctetCount: uint32(bytes),
 		Reports: []rtcp.ReceptionReport{{
 			SSRC: s.remoteSSRC.Load(), FractionLost: received.FractionLost, TotalLost: received.TotalLost,
 			LastSequenceNumber: received.HighestSequence, Jitter: received.Jitter,
-		}}}
+		}},
+	}
 	if err := s.pc.WriteRTCP([]rtcp.Packet{sr}); err != nil {
 		s.log.Debug("sending a report", "err", err)
 	}

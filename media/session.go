@@ -78,8 +78,10 @@ type Session struct {
 
 // NewSession prepares a session; nothing is sent yet. The caller closes it.
 func (e *Engine) NewSession(cfg SessionConfig) (*Session, error) {
-	s := &Session{cfg: cfg, log: cfg.Log, engine: e, track: newTrack(),
-		events: make(chan Event), kick: make(chan struct{}, 1)}
+	s := &Session{
+		cfg: cfg, log: cfg.Log, engine: e, track: newTrack(),
+		events: make(chan Event), kick: make(chan struct{}, 1),
+	}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	if s.log == nil {
 		s.log = e.log

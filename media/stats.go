@@ -107,8 +107,10 @@ func (s *Session) Path() Path {
 	if err != nil || pair == nil {
 		return Path{}
 	}
-	p := Path{Local: address(pair.Local), Remote: address(pair.Remote),
-		Relay: pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay}
+	p := Path{
+		Local: address(pair.Local), Remote: address(pair.Remote),
+		Relay: pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay,
+	}
 	if st, ok := transport.GetSelectedCandidatePairStats(); ok {
 		p.RTT = time.Duration(st.CurrentRoundTripTime * float64(time.Second))
 	}
