@@ -36,6 +36,7 @@ type Buffer struct {
 	decoder audio.Decoder // used by Pull alone
 	pcm     []int16       // used by Pull alone: decoded, not handed out yet
 	pace    pacer         // used by Pull alone
+	ahead   slot          // used by Pull alone: the packet that is to restore the one before it
 
 	mu      sync.Mutex // guards all below
 	store   store

@@ -301,3 +301,34 @@ func BenchmarkPull(b *testing.B) {
 		p.Pull(now+audio.PullDuration, out)
 	}
 }
+
+// anew is a decoder during whose work the stream begins anew, as another packet
+// or a hold may make it.
+type anew struct {
+	wave
+	b     *Buffer
+	asked bool
+}
+
+func (a *anew) Recover([]byte, []int16) bool {
+	a.asked = true
+	a.b.Reset()
+	return false
+}
+
+func TestStreamBeginsAnewDuringRecovery(t *testing.T) {
+	d := &anew{}
+	d.b = New(d)
+	for i := range 10 {
+		if i != 5 { // one packet is missing: the next is asked to restore it
+			d.b.Put(time.Duration(i)*audio.FrameDuration, uint16(i), uint32(i*audio.FrameSamples), packet(i))
+		}
+	}
+	out := make([]int16, audio.PullSamples)
+	for i := range 40 {
+		d.b.Pull(15*time.Millisecond+time.Duration(i)*10*time.Millisecond, out)
+	}
+	if !d.asked {
+		t.Error("no packet was asked to restore the missing one")
+	}
+}

@@ -69,7 +69,8 @@ func (b *Buffer) decide(now time.Duration) (step, *slot) {
 	case lacking <= 0:
 		return decode, b.store.take()
 	case lacking == audio.FrameSamples:
-		return restore, first
+		b.ahead = *first // Put may give its slot to another packet meanwhile
+		return restore, &b.ahead
 	default:
 		return b.makeUp(true)
 	}
@@ -112,7 +113,7 @@ func (b *Buffer) makeUp(advance bool) (step, *slot) {
 		b.playing = false
 		return silent, nil
 	}
-	if advance {
+	if advance && len(b.store.waiting) > 0 { // none when Put or Reset has begun anew since decide
 		b.next += min(audio.PullSamples, b.store.waiting[0].at-b.next)
 	}
 	return conceal, nil
