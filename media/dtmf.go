@@ -24,6 +24,7 @@ const (
 	pauseFrames = 3
 	endRepeats  = 3 // RFC 4733 section 2.5.1.4
 	maxDigits   = 64
+	maxHeard    = 256 // digits of the other end in one call; what comes after them is not told
 )
 
 // eventVolume is -10 dBm0 (RFC 4733 section 2.3.5).
@@ -103,10 +104,11 @@ func (r *receivePath) digitHeard(timestamp uint32, payload []byte) (rune, bool) 
 	if len(payload) < 4 || int(payload[0]) >= len(keys) {
 		return 0, false
 	}
-	if r.heardDigit && int32(timestamp-r.digitBegin) <= 0 {
+	if r.digitsHeard >= maxHeard || r.digitsHeard > 0 && int32(timestamp-r.digitBegin) <= 0 {
 		return 0, false
 	}
-	r.heardDigit, r.digitBegin = true, timestamp
+	r.digitBegin = timestamp
+	r.digitsHeard++
 	return rune(keys[payload[0]]), true
 }
 

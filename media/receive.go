@@ -31,10 +31,10 @@ type receivePath struct {
 	firstSound atomic.Int64 // ns from Start
 
 	// Used by the reading goroutine alone.
-	heardDigit bool
-	digitBegin uint32
-	echoBase   uint32
-	echoSet    bool
+	digitsHeard int
+	digitBegin  uint32
+	echoBase    uint32
+	echoSet     bool
 }
 
 // receive reads the other end's stream until it ends. It never waits for the
