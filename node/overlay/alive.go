@@ -19,7 +19,7 @@ const (
 	// aliveLimit is how long an old connection may take to answer.
 	aliveLimit = 2 * time.Second
 	// aliveGrace is how much later than the first the other connections to the
-	// same device may answer.
+	// same device may answer if no streams are on them.
 	aliveGrace = 250 * time.Millisecond
 	// aliveProtocol is served by nobody: the refusal of its name is the answer.
 	aliveProtocol = "/peerd/alive/1"
@@ -27,8 +27,9 @@ const (
 
 // Alive reports whether a connection to the peer is open and answers. It costs a
 // round trip, and at most two seconds; connections that do not answer in time are
-// closed, so that the next Dial opens a new one. One that is only slower than
-// another, on a busy machine, is left open while streams are on it.
+// closed, so that the next Dial opens a new one, and no stream is opened on them.
+// Once another has answered, one without streams has little time left; one with
+// streams has all of it, as it may only be slow, on a busy machine.
 func Alive(ctx context.Context, h host.Host, p peer.ID) bool {
 	conns := h.Network().ConnsToPeer(p)
 	if len(conns) == 0 {
@@ -36,12 +37,17 @@ func Alive(ctx context.Context, h host.Host, p peer.ID) bool {
 	}
 	asking, cancel := context.WithTimeout(ctx, aliveLimit)
 	defer cancel()
+	hurried, hurry := context.WithCancel(asking)
+	defer hurry()
 	answers := make(chan bool, len(conns))
 	for _, c := range conns {
+		limit := hurried
+		if carries(c) {
+			limit = asking
+		}
 		go func() {
-			ok := responds(asking, c)
-			slower := errors.Is(asking.Err(), context.Canceled) // the grace is over
-			if !ok && ctx.Err() == nil && (!slower || !carries(c)) {
+			ok := responds(limit, c)
+			if !ok && ctx.Err() == nil {
 				_ = c.Close()
 			}
 			answers <- ok
@@ -51,7 +57,7 @@ func Alive(ctx context.Context, h host.Host, p peer.ID) bool {
 	for range conns {
 		if <-answers && !alive {
 			alive = true
-			defer time.AfterFunc(aliveGrace, cancel).Stop()
+			defer time.AfterFunc(aliveGrace, hurry).Stop()
 		}
 	}
 	return alive
