@@ -23,6 +23,7 @@ const (
 	bookVersion  = 1
 	bookFile     = "contacts-book.json"
 	maxBookBytes = 8 << 20
+	maxWithdrawn = 256 // devices of one account; the newest are kept
 )
 
 var errBookVersion = errors.New("contacts book of a newer version")
@@ -40,7 +41,7 @@ type book struct {
 
 type person struct {
 	Seq     uint64                                 // of the newest account record seen
-	Revoked []identity.DeviceID                    // as that record says
+	Revoked []identity.DeviceID                    // withdrawn by that record or an older one
 	Devices map[identity.DeviceID]*contactedDevice // verified ones only
 }
 
@@ -248,9 +249,9 @@ func (b *book) devices(account identity.AccountID, now time.Time) []known {
 	return list
 }
 
-// isRevoked reports whether the newest account record that was ever seen
-// withdraws the device. The record itself may have expired since: nothing but a
-// newer one makes a withdrawal undone.
+// isRevoked reports whether an account record that was ever seen withdraws the
+// device. The record itself may have expired since: nothing but a newer one that
+// lists the device makes a withdrawal undone.
 func (b *book) isRevoked(account identity.AccountID, device identity.DeviceID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -265,12 +266,26 @@ func (b *book) learnAccount(account identity.AccountID, a presence.Account) erro
 		if err := presence.Newer(p.Seq, a.Seq); err != nil {
 			return err
 		}
-		p.Seq, p.Revoked = a.Seq, a.Revoked
+		p.Seq = a.Seq
+		p.withdraw(a)
 		for _, cert := range a.Devices {
 			p.device(cert)
 		}
 		return nil
 	})
+}
+
+// withdraw adds what a record withdraws to what older ones did: a record has room
+// for the newest withdrawals only. What it lists as a device is one again.
+func (p *person) withdraw(a presence.Account) {
+	all := slices.Clone(a.Revoked)
+	for _, old := range p.Revoked {
+		listed := slices.ContainsFunc(a.Devices, func(c identity.Certificate) bool { return c.Device == old })
+		if !listed && !slices.Contains(all, old) && len(all) < maxWithdrawn {
+			all = append(all, old)
+		}
+	}
+	p.Revoked = all
 }
 
 // learnPresence takes a verified presence record; heard says that the device

@@ -187,7 +187,10 @@ func (r *race) search() {
 		account, err := r.account(quorum)
 		if err != nil {
 			r.note(err)
-			return
+			if errors.Is(err, overlay.ErrNoValue) {
+				return
+			}
+			continue // an old record, say: of several answers the newest counts
 		}
 		r.enlist(account)
 		var lookups sync.WaitGroup

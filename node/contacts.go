@@ -272,8 +272,8 @@ func (n *Node) Presence(account identity.AccountID) ContactPresence {
 }
 
 // Revoked reports whether a contact's account is known to have withdrawn the
-// certificate of a device. Where its account record cannot be refreshed, the
-// last one known counts. Of accounts that are no contacts nothing is known.
+// certificate of a device. Where its account record cannot be refreshed, those
+// seen so far count. Of accounts that are no contacts nothing is known.
 func (n *Node) Revoked(account identity.AccountID, device identity.DeviceID) bool {
 	return n.book.isRevoked(account, device)
 }

@@ -92,8 +92,7 @@ func (n *Node) servePresence(s network.Stream) {
 // learn verifies a greeting that an authenticated device sent and enters it in
 // the contacts book.
 func (n *Node) learn(device identity.DeviceID, g greeting) error {
-	link, ok := n.book.link(g.account)
-	if !ok || g.stranger {
+	if g.stranger {
 		return errStranger
 	}
 	now := n.now()
@@ -102,6 +101,11 @@ func (n *Node) learn(device identity.DeviceID, g greeting) error {
 	}
 	if g.cert.Account != g.account {
 		return identity.ErrForeignCertificate
+	}
+	// Asked last: who is among our contacts is nobody's business but theirs.
+	link, ok := n.book.link(g.account)
+	if !ok {
+		return errStranger
 	}
 	if g.goodbye {
 		n.book.note(g.account, device, func(d *contactedDevice) { d.Evidence, d.Gone = now, true })

@@ -173,6 +173,23 @@ func TestStrangersLearnNothing(t *testing.T) {
 	}
 }
 
+// TestContactsAreNotToldToStrangers: whoever asks in the name of an account must
+// be it to learn whether it is among the contacts.
+func TestContactsAreNotToldToStrangers(t *testing.T) {
+	n := open1(t, quiet())
+	alice, mallory := person1(t, "alice"), person1(t, "mallory")
+	asks := func() error {
+		g := greetingOf(t, mallory, 1, time.Now())
+		g.account = alice.Account()
+		return n.learn(mallory.Device(), g)
+	}
+	before := asks()
+	n.SetContacts([]identity.Link{alice.Link()})
+	if after := asks(); !errors.Is(before, identity.ErrForeignCertificate) || !errors.Is(after, identity.ErrForeignCertificate) {
+		t.Errorf("as no contact %v, as a contact %v", before, after)
+	}
+}
+
 func TestMessageSurvivesTheWire(t *testing.T) {
 	n := open1(t, quiet())
 	data, seq, err := n.ownMessage(false)

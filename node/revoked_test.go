@@ -44,6 +44,12 @@ func TestRevocationOutlivesItsRecord(t *testing.T) {
 	if err := n.book.learnAccount(alice.Account(), before); err == nil || !n.Revoked(alice.Account(), stolen.Device()) {
 		t.Errorf("an older record undid the withdrawal: %v", err)
 	}
+	short := accountOf(t, alice, 300, now)
+	short.Revoked = nil // newer withdrawals have taken its room
+	learned(t, n, alice, short)
+	if !n.Revoked(alice.Account(), stolen.Device()) {
+		t.Error("a record without room for it undid the withdrawal")
+	}
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
