@@ -156,7 +156,7 @@ type Call struct {
 
 // Remote is the other end of a call.
 type Remote struct {
-	Name    string `json:"name"` // petname; empty for a stranger
+	Name    string `json:"name"` // petname; of a stranger, what its certificate says
 	Account string `json:"account"`
 	Device  string `json:"device"`
 	// Stranger tells an account that is not in the contacts, or a device never

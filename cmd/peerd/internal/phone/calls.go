@@ -202,6 +202,10 @@ func (p *Phone) incoming(stream node.Stream) {
 		p.refuse(signal, c, reasonFor(err), err)
 		return
 	}
+	if _, err = p.store.Call(c.id); err == nil { // what is in the history stays as it is
+		p.refuse(signal, c, signaling.ReasonProtocolError, signaling.ErrDuplicate)
+		return
+	}
 	if contact, known := p.contactOf(c.account); known && contact.Blocked {
 		p.refuse(signal, c, signaling.ReasonDeclined, ErrBlocked)
 		return

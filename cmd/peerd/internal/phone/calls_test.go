@@ -102,6 +102,27 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// TestStrangersLeaveRoom: strangers that ring do not keep contacts out.
+func TestStrangersLeaveRoom(t *testing.T) {
+	t.Parallel()
+	all := strangers(t, 4, func(i int, cfg *Config) {
+		if i == 1 {
+			cfg.MaxCalls = 4
+		}
+	})
+	bob, carol := all[1], all[2]
+	rings, err := all[0].Dial(bob.Link())
+	must(t, err)
+	all[0].in(rings, StateRinging)
+	second, err := all[3].Dial(bob.Link())
+	must(t, err)
+	all[3].ended(second, "busy", "remote")
+	bob.knows(carol)
+	third, err := carol.Dial(bob.Link())
+	must(t, err)
+	carol.in(third, StateRinging)
+}
+
 func TestCallWaitingTakesTheSoundDevice(t *testing.T) {
 	t.Parallel()
 	all := tels(t, 3, nil)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/peerd/peerd/audio"
 	"github.com/peerd/peerd/audio/pureopus"
+	"github.com/peerd/peerd/cmd/peerd/internal/store"
 	"github.com/peerd/peerd/media"
 	"github.com/peerd/peerd/node"
 	"github.com/peerd/peerd/node/identity"
@@ -114,6 +115,14 @@ func (e *eve) lies(other *identity.Identity) map[string]struct {
 // calls calls with a lie, and returns the call's id and what eve is told.
 func (e *eve) calls(t *testing.T, link identity.Link, tell func(cert, binding *[]byte)) (id, reason string) {
 	t.Helper()
+	id, err := e.signals.NewCallID()
+	must(t, err)
+	return id, e.callsBy(t, id, link, tell)
+}
+
+// callsBy is calls with an id of eve's choice.
+func (e *eve) callsBy(t *testing.T, id string, link identity.Link, tell func(cert, binding *[]byte)) (reason string) {
+	t.Helper()
 	peer, err := e.node.Connect(t.Context(), link)
 	must(t, err)
 	stream, err := e.node.Stream(t.Context(), peer.Device, signaling.Protocol)
@@ -122,13 +131,11 @@ func (e *eve) calls(t *testing.T, link identity.Link, tell func(cert, binding *[
 	defer s.Close()
 	sdp, err := s.Offer(t.Context())
 	must(t, err)
-	id, err = e.signals.NewCallID()
-	must(t, err)
 	cert, binding := e.truth(roleCaller, id, s, peer.Device)
 	tell(&cert, &binding)
 	call, err := e.signals.Dial(callStream{stream}, signaling.Offer{CallID: id, Certificate: cert, Binding: binding, SDP: sdp})
 	must(t, err)
-	return id, endOf(call)
+	return endOf(call)
 }
 
 // logOf makes phone number i write what matters to a log that can be searched.
@@ -196,6 +203,25 @@ func TestLyingCallerIsRefused(t *testing.T) {
 		if lines := log.about(id); len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") {
 			t.Errorf("a refusal costs one line, not %q", lines)
 		}
+	}
+}
+
+// TestHistoryIsNotRewritten calls by the id of a call of another day.
+func TestHistoryIsNotRewritten(t *testing.T) {
+	t.Parallel()
+	bob := strangers(t, 1, nil)[0]
+	e := newEve(t, bob.Status().Addresses)
+	link, err := identity.ParseLink(bob.Link())
+	must(t, err)
+	id, err := e.signals.NewCallID()
+	must(t, err)
+	old := store.Call{ID: id, Direction: store.Direction(Incoming), Name: "alice", Started: 1000, Ended: 2000, Reason: "hangup"}
+	must(t, bob.store.PutCall(old))
+	if got := e.callsBy(t, id, link, func(_, _ *[]byte) {}); got != "protocol_error" {
+		t.Errorf("eve was told %q", got)
+	}
+	if c, err := bob.Call(id); err != nil || c.Remote.Name != "alice" || c.EndReason != "hangup" || len(bob.Calls()) != 1 {
+		t.Errorf("the history says now %+v, %v", c, err)
 	}
 }
 
