@@ -64,7 +64,7 @@ func parseReachResult(msg []byte) (reachResult, ma.Multiaddr, error) {
 	}
 	addr, err := ma.NewMultiaddr(res.Addr)
 	if err != nil {
-		return res, nil, fmt.Errorf("%w: address: %v", errReachMessage, err)
+		return res, nil, fmt.Errorf("%w: address: %w", errReachMessage, err)
 	}
 	return res, addr, nil
 }
@@ -74,7 +74,7 @@ func unmarshalReach(msg []byte, into any, version *int) error {
 		return fmt.Errorf("%w: %d bytes", errReachMessage, len(msg))
 	}
 	if err := json.Unmarshal(msg, into); err != nil {
-		return fmt.Errorf("%w: %v", errReachMessage, err)
+		return fmt.Errorf("%w: %w", errReachMessage, err)
 	}
 	if *version != reachVersion {
 		return fmt.Errorf("%w: version %d, this peerd speaks %d", errReachMessage, *version, reachVersion)
