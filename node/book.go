@@ -23,6 +23,7 @@ const (
 	bookVersion  = 1
 	bookFile     = "contacts-book.json"
 	maxBookBytes = 8 << 20
+	maxKnown     = 32  // devices of one account
 	maxWithdrawn = 256 // devices of one account; the newest are kept
 )
 
@@ -332,10 +333,26 @@ func (b *book) change(account identity.AccountID, f func(*person) error) error {
 	return f(p)
 }
 
+// makeRoom forgets the devices longest unheard of: an account can certify as many
+// as it likes.
+func (p *person) makeRoom() {
+	for len(p.Devices) >= maxKnown {
+		var oldest *contactedDevice
+		for _, d := range p.Devices {
+			if oldest == nil || d.Evidence.Before(oldest.Evidence) ||
+				d.Evidence.Equal(oldest.Evidence) && d.Cert.Serial < oldest.Cert.Serial {
+				oldest = d
+			}
+		}
+		delete(p.Devices, oldest.Cert.Device)
+	}
+}
+
 // device returns the entry of a certified device; the newer certificate stays.
 func (p *person) device(cert identity.Certificate) *contactedDevice {
 	d := p.Devices[cert.Device]
 	if d == nil {
+		p.makeRoom()
 		d = &contactedDevice{Cert: cert}
 		p.Devices[cert.Device] = d
 	}

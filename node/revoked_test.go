@@ -60,6 +60,19 @@ func TestRevocationOutlivesItsRecord(t *testing.T) {
 	}
 }
 
+// TestDevicesOfOneAccountAreBounded: a contact cannot fill the book.
+func TestDevicesOfOneAccountAreBounded(t *testing.T) {
+	p := &person{Devices: make(map[identity.DeviceID]*contactedDevice)}
+	heard := device1(t, "heard").Device()
+	p.device(identity.Certificate{Device: heard}).Evidence = time.Now()
+	for i := range 10 * maxKnown {
+		p.device(identity.Certificate{Device: device1(t, "more").Device(), Serial: uint64(i)})
+	}
+	if len(p.Devices) != maxKnown || p.Devices[heard] == nil {
+		t.Errorf("%d devices, the one heard from: %v", len(p.Devices), p.Devices[heard])
+	}
+}
+
 // TestRevocationIsToldAtOnce: a new list of devices makes new records.
 func TestRevocationIsToldAtOnce(t *testing.T) {
 	n := open1(t, quiet())
