@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -100,8 +101,8 @@ func TestInterrupted(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
 	}
-	if left := running(program); left != "" {
-		t.Errorf("left running: %s", left)
+	if left := daemons(t, program, ""); len(left) > 0 {
+		t.Errorf("left running: %v", left)
 	}
 	homes, _ := filepath.Glob(filepath.Join(os.TempDir(), "peerd-demo-*"))
 	for _, h := range homes {
@@ -111,10 +112,24 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// running lists the processes of a program.
-func running(program string) string {
-	text, _ := exec.Command("pgrep", "-f", program+" daemon").Output() // none: an error and no text
-	return strings.TrimSpace(string(text))
+// daemons lists the processes that run a daemon of this program on a home that
+// ends with the given words; the key is the process id, as /proc tells.
+func daemons(t *testing.T, program, home string) map[int]string {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
+		t.Skip("this system does not tell by /proc what runs")
+	}
+	found := map[int]string{}
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is a good one
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // the process may have ended
+		line := strings.ReplaceAll(string(text), "\x00", " ")
+		if strings.HasPrefix(line, program+" daemon ") && strings.Contains(line, home+" ") {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // by the pattern
+			found[pid] = line
+		}
+	}
+	return found
 }
 
 // TestDeathOfADaemonIsExplained kills a phone in the middle of the call.
@@ -122,31 +137,27 @@ func TestDeathOfADaemonIsExplained(t *testing.T) {
 	program := peerd(t)
 	_, err := Run(t.Context(), Options{Program: program, Out: t.TempDir(), Progress: watcher(func(l string) {
 		if strings.Contains(l, "they talk") {
-			killOne(t, program+" daemon --home .*/carol ")
+			killOne(t, program, "/carol")
 		}
 	})})
 	if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "carol") {
 		t.Errorf("ended with %v", err)
 	}
-	if left := running(program); left != "" {
-		t.Errorf("left running: %s", left)
+	if left := daemons(t, program, ""); len(left) > 0 {
+		t.Errorf("left running: %v", left)
 	}
 }
 
-func killOne(t *testing.T, pattern string) {
+func killOne(t *testing.T, program, home string) {
 	t.Helper()
-	pid, err := exec.Command("pgrep", "-f", pattern).Output()
-	if err != nil {
-		t.Errorf("no process %q", pattern)
-		return
+	found := daemons(t, program, home)
+	if len(found) != 1 {
+		t.Errorf("%d daemons on %s", len(found), home)
 	}
-	var n int
-	if err := json.Unmarshal(bytes.TrimSpace(pid), &n); err != nil {
-		t.Errorf("processes %q: %v", pid, err)
-		return
-	}
-	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
-		t.Error(err)
+	for pid := range found {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ func TestPeerVanishesWhileItRings(t *testing.T) {
 	alice, bob := all[0], all[1]
 	mine := alice.calls(bob)
 	bob.ringing()
+	alice.in(mine, StateRinging) // before that he would be unreachable
 	must(t, bob.node.Close())
 	alice.ended(mine, "lost", "")
 }
