@@ -274,6 +274,8 @@ func (c *call) ring(ctx context.Context) error {
 		return err
 	}
 	c.update(func(rec *Call) { rec.Rung = time.Now(); rec.Ring = rec.Rung.Sub(rec.Started) })
+	now := c.snapshot()
+	c.log.Info("it rings", "from", now.Remote.Name, "stranger", now.Remote.Stranger)
 	return nil
 }
 
