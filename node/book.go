@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -65,22 +64,15 @@ func loadBook(dir string, log *slog.Logger) (*book, error) {
 		path: filepath.Join(dir, bookFile), links: make(map[identity.AccountID]identity.Link),
 		people: make(map[identity.AccountID]*person),
 	}
-	data, err := os.ReadFile(b.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return b, nil
-	}
-	var people map[identity.AccountID]*person
-	if err == nil {
-		people, err = parseBook(data)
-	}
-	if err == nil {
-		b.people = people
-		return b, nil
-	}
-	aside := b.path + ".unreadable"
-	log.Warn("contacts book set aside", "err", err, "file", aside)
-	if err := os.Rename(b.path, aside); err != nil {
-		return nil, fmt.Errorf("contacts book: %w", err)
+	err := overlay.LoadFile(b.path, "contacts book", log, func(data []byte) error {
+		people, parseErr := parseBook(data)
+		if parseErr == nil {
+			b.people = people
+		}
+		return parseErr
+	})
+	if err != nil {
+		return nil, err
 	}
 	return b, nil
 }

@@ -52,22 +52,38 @@ func loadCache(dir string, log *slog.Logger) (*cache, error) {
 		return nil, fmt.Errorf("node directory: %w", err)
 	}
 	c := &cache{path: filepath.Join(dir, cacheFile), peers: make(map[peer.ID]cachedPeer)}
-	data, err := os.ReadFile(c.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
-	}
-	if err == nil {
-		c.peers, err = parseCache(data)
-	}
-	if err != nil {
-		aside := c.path + ".unreadable"
-		log.Warn("peer cache set aside", "err", err, "file", aside)
-		c.peers = make(map[peer.ID]cachedPeer)
-		if err := os.Rename(c.path, aside); err != nil {
-			return nil, fmt.Errorf("peer cache: %w", err)
+	err := LoadFile(c.path, "peer cache", log, func(data []byte) error {
+		peers, parseErr := parseCache(data)
+		if parseErr == nil {
+			c.peers = peers
 		}
+		return parseErr
+	})
+	if err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// LoadFile has parse read a file; one that is not there is none. A file that
+// cannot be read is set aside, not destroyed, and the node goes on without it.
+func LoadFile(path, what string, log *slog.Logger, parse func([]byte) error) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = parse(data)
+	}
+	if err == nil {
+		return nil
+	}
+	aside := path + ".unreadable"
+	log.Warn("file set aside", "what", what, "err", err, "file", aside)
+	if err = os.Rename(path, aside); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }
 
 type cacheJSON struct {
