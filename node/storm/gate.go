@@ -1,0 +1,341 @@
+package storm
+
+import "time"
+
+// GateConfig is what a server gives. Many gates may share one.
+type GateConfig struct {
+	// Capacity is the share of one core that goes to serving others.
+	Capacity float64
+	// Burst is the work let in at once at most; it bounds the queue behind the gate.
+	Burst time.Duration
+	// Cost is the guess of what one piece of work of each class takes of the server's
+	// CPU, before any was measured.
+	Cost [Classes]time.Duration
+	// Refusal is what one answer takes.
+	Refusal time.Duration
+	// Unread is what a datagram takes that is read and not answered.
+	Unread time.Duration
+	Off    Options
+}
+
+// DefaultGateConfig gives half a core. The costs are measured on the real node.
+func DefaultGateConfig() GateConfig {
+	return GateConfig{
+		Capacity: 0.5,
+		Burst:    20 * time.Millisecond,
+		Cost: [Classes]time.Duration{
+			InCall: 500 * time.Microsecond, SetUp: 500 * time.Microsecond,
+			Presence: 3500 * time.Microsecond, LogIn: 3 * time.Millisecond,
+			LookUp: 30 * time.Microsecond, Refresh: 3 * time.Millisecond,
+		},
+		Refusal: 15 * time.Microsecond,
+		Unread:  time.Microsecond,
+	}
+}
+
+const (
+	// refusalShare of the capacity is for answers, so that refusing never eats what
+	// serving needs: beyond it questions are not answered.
+	refusalShare = 0.05
+	// slotShare of the capacity is promised by slots; the rest serves who comes anew.
+	slotShare = 0.6
+	// slotGrace is how long after its moment a slot still has priority.
+	slotGrace = 5 * time.Second
+	// slotNear and slotFar bound how far ahead slots are promised. Nobody waits longer:
+	// an overlay that comes back has grown until then, and a question is cheap.
+	slotNear, slotFar = 250 * time.Millisecond, 8 * time.Second
+	// freshFor is how long a server that came in through this one counts as new: while
+	// there are such, there is room elsewhere.
+	freshFor = 20 * time.Second
+	// known is how many peers a gate can refer to.
+	known = 16
+	// enoughFresh referrals make naming others better than serving.
+	enoughFresh = 4
+	busyFor     = time.Second      // over which the load is averaged
+	refusedFor  = 10 * time.Second // over which refusals are counted
+)
+
+// Gate is the server side: it decides for each question in constant time, in
+// constant memory, whether the asker may come. It is not safe for use by several
+// goroutines at once.
+type Gate[P comparable] struct {
+	cfg  *GateConfig
+	born Moment
+	at   Moment // up to which the budgets are filled
+
+	own     [Classes]time.Duration // work let in for this class alone; may be in debt
+	pool    time.Duration          // for everybody; may be in debt
+	answers time.Duration          // for answers
+	cost    [Classes]time.Duration // measured
+
+	line    Moment        // the next slot to promise
+	window  time.Duration // learned while calm
+	busy    time.Duration // work of the last busyFor, decayed
+	refused float64       // refusals of the last refusedFor, decayed
+	asked   float64       // questions of the last refusedFor, decayed
+
+	peers  [known]referral[P]
+	newest int // index of the newest in peers
+	paces  *paces
+}
+
+type referral[P comparable] struct {
+	peer P
+	from Moment
+	ok   bool
+}
+
+// NewGate opens the gate of a server that starts now. cfg is shared, not copied.
+func NewGate[P comparable](now Moment, cfg *GateConfig) *Gate[P] {
+	g := &Gate[P]{}
+	g.Open(now, cfg)
+	return g
+}
+
+// Open makes g the gate of a server that starts now.
+func (g *Gate[P]) Open(now Moment, cfg *GateConfig) {
+	*g = Gate[P]{cfg: cfg, born: now, at: now, cost: cfg.Cost, pool: cfg.Burst, line: now}
+	for c, share := range shares() {
+		g.own[c] = time.Duration(share * float64(cfg.Burst))
+	}
+	g.answers = g.answerDepth()
+}
+
+// answerDepth is how much of the time for answers can be saved up.
+func (g *Gate[P]) answerDepth() time.Duration {
+	return time.Duration(refusalShare * g.cfg.Capacity * float64(100*time.Millisecond))
+}
+
+// fill brings the budgets up to now.
+func (g *Gate[P]) fill(now Moment) {
+	dt := now - g.at
+	if dt <= 0 {
+		return
+	}
+	g.at = now
+	dt = min(dt, time.Second) // nothing can be saved up for longer
+	work := g.cfg.Capacity * float64(dt)
+	forAnswers := time.Duration(refusalShare * work)
+	g.answers += forAnswers
+	rest := time.Duration(work) - forAnswers
+	if over := g.answers - g.answerDepth(); over > 0 {
+		g.answers -= over
+		rest += over
+	}
+	if g.cfg.Off.Has(Reserved) {
+		rest -= g.fillOwn(work)
+	}
+	g.pool = min(g.pool+rest, g.cfg.Burst)
+	g.busy -= g.busy * min(dt, busyFor) / busyFor
+	fade := 1 - float64(min(dt, refusedFor))/float64(refusedFor)
+	g.refused *= fade
+	g.asked *= fade
+}
+
+// fillOwn gives each class its share and returns how much of it found room.
+func (g *Gate[P]) fillOwn(work float64) time.Duration {
+	var used time.Duration
+	for c, share := range shares() {
+		depth := max(time.Duration(share*float64(g.cfg.Burst)), 1)
+		add := min(time.Duration(share*work), max(0, depth-g.own[c]))
+		g.own[c] += add
+		used += add
+	}
+	return used
+}
+
+// Ask decides about one question at now and writes the answer. unit is a uniform
+// random number in [0, 1).
+func (g *Gate[P]) Ask(now Moment, q *Question[P], unit float64, a *Answer[P]) {
+	g.fill(now)
+	g.asked++
+	a.Verdict, a.N, a.Slot, a.Delay = Silent, 0, 0, 0
+	if !g.mayAnswer(now, q.Class) {
+		g.refused++
+		g.pool = max(g.pool-g.cfg.Unread, -4*g.cfg.Burst)
+		return
+	}
+	a.Uptime, a.Load, a.Window, a.Floor = now-g.born, g.Load(), g.window, g.floor()
+	if g.admit(now, q) {
+		a.Verdict = Come
+		return
+	}
+	g.refused++
+	a.Verdict = Wait
+	g.promise(now, unit, a)
+	if g.cfg.Off.Has(Referrals) {
+		g.refer(q.From, unit, a)
+	}
+}
+
+// mayAnswer takes the cost of an answer from the first budget that has it.
+func (g *Gate[P]) mayAnswer(now Moment, c Class) bool {
+	if g.answers > 0 {
+		g.answers -= g.cfg.Refusal
+		return true
+	}
+	keep := g.keep(c)
+	if c >= LogIn && g.cfg.Off.Has(ReferFirst) && g.hasFresh(now) {
+		keep = g.keep(Presence)
+	}
+	if g.pool > keep || !g.cfg.Off.Has(Budget) {
+		g.pool -= g.cfg.Refusal
+		return true
+	}
+	return false
+}
+
+// keep is what class c leaves in the pool.
+func (g *Gate[P]) keep(c Class) time.Duration {
+	if !g.cfg.Off.Has(Reserved) {
+		return 0
+	}
+	return time.Duration(keeps()[c] * float64(g.cfg.Burst))
+}
+
+// admit lets the asker in if there is work left to give for it.
+func (g *Gate[P]) admit(now Moment, q *Question[P]) bool {
+	c := min(q.Class, Refresh)
+	level := c
+	due := q.Slot != 0 && now >= q.Slot && now < q.Slot+slotGrace
+	if c == LogIn && (due || q.Ticket || (q.Serves && g.cfg.Off.Has(ServersFirst))) {
+		level = Presence
+	}
+	heavy := g.heaviness(now, q.Prefix)
+	cost := g.cost[c]
+	switch keep := g.keep(level); {
+	case heavy < 0.5 && g.own[c] > 0 && g.cfg.Off.Has(Reserved):
+		g.own[c] -= cost
+	case float64(g.pool) > float64(keep)+heavy*float64(g.cfg.Burst-keep)*0.9:
+		g.pool -= cost
+	default:
+		return false
+	}
+	g.busy += cost
+	g.count(now, q.Prefix)
+	return true
+}
+
+// promise hands out the next slot. Slots follow each other as fast as the server
+// could serve them; the first to ask gets the first.
+func (g *Gate[P]) promise(now Moment, unit float64, a *Answer[P]) {
+	if !g.cfg.Off.Has(Slots) {
+		return
+	}
+	g.line = max(g.line, now+slotNear)
+	a.Slot = g.line
+	if g.line > now+slotFar { // a line nobody should stand in
+		a.Slot = now + slotFar/2 + time.Duration(unit*float64(slotFar)/2)
+	} else {
+		g.line += time.Duration(float64(g.cost[LogIn]) / (g.cfg.Capacity * slotShare))
+	}
+	a.Delay = a.Slot - now
+}
+
+// refer names peers that are in and serve, the newest among them, from a random
+// place on so that the load spreads.
+func (g *Gate[P]) refer(asker P, unit float64, a *Answer[P]) {
+	start := int(unit * known)
+	for i := range known {
+		r := &g.peers[(start+i)%known]
+		if r.ok && r.peer != asker {
+			a.Referrals[a.N] = r.peer
+			if a.N++; a.N == MaxReferrals {
+				return
+			}
+		}
+	}
+}
+
+func (g *Gate[P]) hasFresh(now Moment) bool {
+	// The newest enoughFresh entries lie together.
+	r := &g.peers[(g.newest+known-enoughFresh+1)%known]
+	return r.ok && now-r.from < freshFor
+}
+
+// Joined says that a peer came in through this server. One that serves is named to
+// others.
+func (g *Gate[P]) Joined(now Moment, peer P, serves bool) {
+	if !serves {
+		return
+	}
+	for i := range g.peers {
+		if g.peers[i].ok && g.peers[i].peer == peer {
+			return
+		}
+	}
+	g.newest = (g.newest + 1) % known
+	g.peers[g.newest] = referral[P]{peer: peer, from: now, ok: true}
+}
+
+// Left says that a peer is gone or serves no longer.
+func (g *Gate[P]) Left(peer P) {
+	for i := range g.peers {
+		if g.peers[i].ok && g.peers[i].peer == peer {
+			g.peers[i].ok = false
+		}
+	}
+}
+
+// Finished says that work let in by Come took cost of CPU time.
+func (g *Gate[P]) Finished(now Moment, c Class, cost time.Duration) {
+	g.fill(now)
+	c = min(c, Refresh)
+	g.pool = max(g.pool+g.cost[c]-cost, -4*g.cfg.Burst)
+	g.cost[c] += (cost - g.cost[c]) / 16
+	g.cost[c] = max(g.cost[c], g.cfg.Cost[c]/8, 1)
+}
+
+// Missed says that somebody told to come did not.
+func (g *Gate[P]) Missed(now Moment, c Class) {
+	g.fill(now)
+	g.pool = min(g.pool+g.cost[min(c, Refresh)], g.cfg.Burst)
+}
+
+// Spent says that work nobody asked about took cost of CPU time: calls, streams on
+// old connections, strangers who never ask.
+func (g *Gate[P]) Spent(now Moment, c Class, cost time.Duration) {
+	g.fill(now)
+	g.busy += cost
+	if c = min(c, Refresh); g.cfg.Off.Has(Reserved) && g.own[c] > 0 {
+		g.own[c] -= cost
+		return
+	}
+	g.pool = max(g.pool-cost, -4*g.cfg.Burst)
+}
+
+// Load is the work let in over the last second as a share of the capacity.
+func (g *Gate[P]) Load() float32 {
+	return float32(float64(g.busy) / (g.cfg.Capacity * float64(busyFor)))
+}
+
+// Scarcity is the share of recent questions that were refused.
+func (g *Gate[P]) Scarcity() float64 {
+	if g.asked < 1 {
+		return 0
+	}
+	return min(1, g.refused/g.asked)
+}
+
+// floor is the least important class that would be served now.
+func (g *Gate[P]) floor() Class {
+	for c := Refresh; c > InCall; c-- {
+		if g.own[c] > 0 || g.pool > g.keep(c) {
+			return c
+		}
+	}
+	return InCall
+}
+
+// SetWindow sets the restart window that answers carry, as RestartWindow learned it
+// while all was calm.
+func (g *Gate[P]) SetWindow(w time.Duration) { g.window = w }
+
+// RestartWindow is the time over which the nodes of an overlay should spread their
+// first tries after a restart of all: so long that the servers, each good for
+// perServer log-ins per second, are busy for seven tenths.
+func RestartWindow(nodes, servers, perServer float64) time.Duration {
+	const shortest, longest = 500 * time.Millisecond, time.Minute
+	capacity := 0.7 * max(servers, 1) * max(perServer, 0.1)
+	return min(max(time.Duration(nodes/capacity*float64(time.Second)), shortest), longest)
+}

@@ -1,0 +1,51 @@
+package storm
+
+import "time"
+
+// Question asks a server whether to come. It is all that a server learns before
+// it has spent more than a datagram on the asker. P names a peer.
+type Question[P comparable] struct {
+	From   P
+	Class  Class
+	Prefix uint64 // of the asker's network address, hashed by the driver; 0 is unknown
+	// Slot is what an earlier answer of this very server promised; 0 is nothing. The
+	// driver has checked its MAC.
+	Slot Moment
+	// Serves: the asker will serve others once it is in.
+	Serves bool
+	// Ticket: the asker was here before, and the driver has checked its ticket.
+	Ticket bool
+}
+
+// Verdict is the gist of an answer.
+type Verdict uint8
+
+// The verdicts.
+const (
+	// Silent: too many ask for all of them to be answered. Nothing is sent.
+	Silent Verdict = iota
+	// Wait: not now. Ask again at Slot, or ask whom the answer refers to.
+	Wait
+	// Come: room for this work is kept for a while.
+	Come
+)
+
+// MaxReferrals is how many peers one answer names at most.
+const MaxReferrals = 8
+
+// Answer is a server's answer to a Question. The driver owns it and may use it again.
+type Answer[P comparable] struct {
+	Verdict Verdict
+	// Slot is the moment, on the server's clock, from which the asker has priority.
+	// With Wait only. On the wire it goes with a MAC.
+	Slot Moment
+	// Delay is Slot seen from now.
+	Delay time.Duration
+	// Referrals are N peers that are in and serve.
+	Referrals [MaxReferrals]P
+	N         uint8
+	Uptime    time.Duration // of the server
+	Load      float32       // of the server: 1 is all it gives
+	Window    time.Duration // over which to spread the first tries of a restart; 0 is unknown
+	Floor     Class         // the least important class that is served now
+}
