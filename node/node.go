@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/peerd/peerd/node/identity"
+	"github.com/peerd/peerd/node/overlay"
 	"github.com/peerd/peerd/node/relay"
 )
 
@@ -49,6 +50,10 @@ type Config struct {
 	Now func() time.Time
 	// Memory keeps the DHT's records in memory only (tests).
 	Memory bool
+	// Network and Store stand in for this machine's network and record store; they
+	// are for labs, and remain the caller's. Nil: the machine's own.
+	Network overlay.Network
+	Store   overlay.Store
 }
 
 // State is the login state of a node.

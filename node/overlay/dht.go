@@ -82,6 +82,9 @@ func (o *Overlay) openDHT() error {
 }
 
 func openStore(cfg Config) (ds.Batching, error) {
+	if cfg.Store != nil {
+		return cfg.Store, nil
+	}
 	if cfg.Memory {
 		return dssync.MutexWrap(ds.NewMapDatastore()), nil
 	}

@@ -15,8 +15,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
-	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -284,8 +282,7 @@ func (d *dialback) host() (host.Host, error) {
 		libp2p.RandomIdentity,
 		libp2p.UserAgent("peerd-dialback/1"),
 		libp2p.NoListenAddrs,
-		libp2p.Transport(quic.NewTransport),
-		libp2p.Transport(tcp.NewTCPTransport, tcp.WithConnectionTimeout(dialbackLimit)),
+		transports(d.o.cfg.Network, dialbackLimit),
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.EnableRelay(),
 		libp2p.DisableMetrics(),

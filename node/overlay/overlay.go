@@ -44,6 +44,10 @@ type Config struct {
 	MDNS     bool
 	// Memory keeps the DHT's values in memory instead of Dir/dht.
 	Memory bool
+	// Network and Store stand in for this machine's network and for Dir/dht; they
+	// are for labs, and remain the caller's. Nil: the machine's own.
+	Network Network
+	Store   Store
 	// Validators check values by the namespace of their key.
 	Validators record.NamespacedValidator
 	// Handlers are served from before the host listens; MemberProtocol must be among them.
@@ -159,7 +163,7 @@ func (o *Overlay) Close() error {
 		if o.host != nil {
 			_ = o.host.Close()
 		}
-		if o.store != nil {
+		if o.store != nil && o.cfg.Store == nil {
 			_ = o.store.Close()
 		}
 	})
