@@ -158,9 +158,9 @@ func (r *race) dial(cert identity.Certificate, addrs []string) {
 	}
 	r.dials.Go(func() {
 		overlay.Alive(r.ctx, r.n.over.Host(), cert.Device) // leaves no connection that is dead
-		err := overlay.Dial(r.ctx, r.n.over.Host(), peer.AddrInfo{ID: cert.Device, Addrs: parseAddrs(addrs)})
-		if err != nil {
-			r.note(err)
+		to := peer.AddrInfo{ID: cert.Device, Addrs: parseAddrs(addrs)}
+		if err := overlay.Dial(r.ctx, r.n.over.Host(), to); err != nil {
+			r.note(overlay.Plain(to, err))
 			return
 		}
 		select {

@@ -168,7 +168,8 @@ func (o *Overlay) launch(p peer.AddrInfo, results chan<- error) {
 		defer cancel()
 		err := o.meet(ctx, p)
 		if err != nil {
-			err = plain(p, err)
+			err = Plain(p, err)
+			o.noAnswer(p.ID, err)
 		}
 		results <- err
 	})

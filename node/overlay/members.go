@@ -127,6 +127,7 @@ func (o *Overlay) identified(p peer.ID) {
 		_, _ = o.dht.RoutingTable().TryAddPeer(p, true, true)
 		o.cache.seen(p, o.dialable(p), o.now(), o.host.Peerstore().LatencyEWMA(p))
 	}
+	o.outages.end(p)
 	if o.members.set(p, server) {
 		if server {
 			o.reach.news()

@@ -76,6 +76,7 @@ type Overlay struct {
 	members  *members
 	lan      lanPeers
 	join     joinState
+	outages  outages
 	reach    *reach
 	dialback *dialback
 	mdns     io.Closer

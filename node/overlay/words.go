@@ -9,18 +9,23 @@ import (
 	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// plain says in one line what came of a failed dial and what to do next: who was
+// Plain says in one line what came of a failed dial and what to do next: who was
 // asked, and what happened at each address.
-func plain(p peer.AddrInfo, err error) error {
+func Plain(p peer.AddrInfo, err error) error {
 	var each []string
 	var dial *swarm.DialError
 	if errors.As(err, &dial) {
 		for _, e := range dial.DialErrors {
+			var other sec.ErrPeerIDMismatch
+			if errors.As(e.Cause, &other) {
+				return mistaken(e.Address, other)
+			}
 			each = append(each, outcome(e.Address, e.Cause))
 		}
 	}
@@ -34,6 +39,12 @@ func plain(p peer.AddrInfo, err error) error {
 	}
 	return fmt.Errorf("node %s: %s; is it running, is its address still right, and does the network let it through?",
 		tail(p.ID), strings.Join(each, ", "))
+}
+
+// mistaken says that an address is another node's.
+func mistaken(a ma.Multiaddr, other sec.ErrPeerIDMismatch) error {
+	return fmt.Errorf("another node answers at %s: expected is %s, found is %s; if --bootstrap names that address, "+
+		"correct the id at its end: peerd status prints it there", where(a), other.Expected, other.Actual)
 }
 
 // outcome says what happened at one address.
