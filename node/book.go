@@ -52,6 +52,7 @@ type contactedDevice struct {
 	Expires  time.Time // of that record
 	Evidence time.Time // when we last heard from the device itself; zero: never
 	Gone     bool      // it said goodbye or could not be reached since
+	Left     bool      // it said goodbye, at Evidence
 }
 
 // loadBook reads the book. One that cannot be read is set aside, not destroyed:
@@ -95,6 +96,7 @@ type deviceJSON struct {
 	Expires  int64    `json:"expires_unix"`
 	Evidence int64    `json:"evidence_unix_ms"`
 	Gone     bool     `json:"gone,omitempty"`
+	Left     bool     `json:"left,omitempty"`
 }
 
 // parseBook reads a contacts book. Devices without a well-formed certificate are
@@ -124,7 +126,7 @@ func parseBook(data []byte) (map[identity.AccountID]*person, error) {
 				continue
 			}
 			p.Devices[cert.Device] = &contactedDevice{
-				Cert: cert, Seq: d.Seq, Addrs: d.Addrs, Gone: d.Gone,
+				Cert: cert, Seq: d.Seq, Addrs: d.Addrs, Gone: d.Gone, Left: d.Left,
 				Expires: time.Unix(d.Expires, 0), Evidence: fromUnixMilli(d.Evidence),
 			}
 			people[cert.Account] = p
@@ -169,7 +171,7 @@ func (p *person) json() personJSON {
 	}
 	for _, d := range p.Devices {
 		dj := deviceJSON{
-			Cert: d.Cert.Marshal(), Seq: d.Seq, Addrs: d.Addrs, Gone: d.Gone, Expires: d.Expires.Unix(),
+			Cert: d.Cert.Marshal(), Seq: d.Seq, Addrs: d.Addrs, Gone: d.Gone, Left: d.Left, Expires: d.Expires.Unix(),
 		}
 		if !d.Evidence.IsZero() {
 			dj.Evidence = d.Evidence.UnixMilli()
@@ -294,7 +296,7 @@ func (b *book) learnPresence(cert identity.Certificate, rec presence.Presence, h
 		}
 		d.Seq, d.Addrs, d.Expires = rec.Seq, rec.Addrs, rec.Expires
 		if !heard.IsZero() {
-			d.Evidence, d.Gone = heard, false
+			d.Evidence, d.Gone, d.Left = heard, false, false
 		}
 		return nil
 	})

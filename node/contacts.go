@@ -242,7 +242,7 @@ func (n *Node) met(p Peer) {
 	}
 	n.over.Host().ConnManager().Protect(p.Device, contactTag)
 	n.book.note(p.Certificate.Account, p.Device, func(d *contactedDevice) {
-		d.Evidence, d.Gone = n.now(), false
+		d.Evidence, d.Gone, d.Left = n.now(), false, false
 	})
 	n.poke()
 }
@@ -265,9 +265,10 @@ func (n *Node) Presence(account identity.AccountID) ContactPresence {
 			p.State = dp.State
 		}
 		if dp.Evidence.After(p.Evidence) {
-			p.Evidence = dp.Evidence
+			p.Evidence, p.SignedOff = dp.Evidence, d.Left
 		}
 	}
+	p.SignedOff = p.SignedOff && p.State == Gone
 	return p
 }
 

@@ -108,7 +108,7 @@ func (n *Node) learn(device identity.DeviceID, g greeting) error {
 		return errStranger
 	}
 	if g.goodbye {
-		n.book.note(g.account, device, func(d *contactedDevice) { d.Evidence, d.Gone = now, true })
+		n.book.note(g.account, device, func(d *contactedDevice) { d.Evidence, d.Gone, d.Left = now, true, true })
 		n.over.Host().ConnManager().Unprotect(device, contactTag)
 		n.poke()
 		return nil

@@ -120,9 +120,10 @@ const (
 
 // ContactPresence is the presence of a contact with its evidence.
 type ContactPresence struct {
-	State    PresenceState    `json:"state"`
-	Evidence time.Time        `json:"evidence"` // when we last heard from it; zero: never
-	Devices  []DevicePresence `json:"devices"`
+	State     PresenceState    `json:"state"`
+	Evidence  time.Time        `json:"evidence"`   // when we last heard from it; zero: never
+	SignedOff bool             `json:"signed_off"` // what we heard then was a goodbye
+	Devices   []DevicePresence `json:"devices"`
 }
 
 // DevicePresence is the presence of one device of a contact.

@@ -109,6 +109,9 @@ func TestGoodbyeIsSeenAtOnce(t *testing.T) {
 		select {
 		case e := <-events:
 			if e.Presence != nil && e.Presence.Account == bob.Identity.Account() && e.Presence.Presence.State == node.Gone {
+				if !e.Presence.Presence.SignedOff {
+					t.Errorf("gone without a goodbye: %+v", e.Presence.Presence)
+				}
 				return
 			}
 		case <-deadline:
