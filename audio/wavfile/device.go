@@ -48,7 +48,7 @@ func New(in, out string) (*Device, error) {
 	}
 	f, err := OpenFile(in)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", audio.ErrNoDevice, err)
+		return nil, fmt.Errorf("%s: %w", in, os.ErrNotExist)
 	}
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package wavfile
 import (
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -116,7 +117,7 @@ func TestDeviceWithoutOutServesSeveralCalls(t *testing.T) {
 
 func TestMissingAndBadFiles(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := New(filepath.Join(dir, "none.wav"), ""); !errors.Is(err, audio.ErrNoDevice) {
+	if _, err := New(filepath.Join(dir, "none.wav"), ""); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
 	d, err := New("", filepath.Join(dir, "no such directory", "out.wav"))
