@@ -242,7 +242,7 @@ func TestMakeRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := dirs.Make(); err == nil || !strings.Contains(err.Error(), "--home") {
+	if err := dirs.Make(); err == nil || !strings.Contains(err.Error(), "--home") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("a file in the place of the home: %v", err)
 	}
 }

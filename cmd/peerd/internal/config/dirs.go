@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"path/filepath"
 )
@@ -111,9 +110,10 @@ func (d Dirs) Files() []File {
 // Make creates the directories, private to this user, and checks that they are
 // ours to write in.
 func (d Dirs) Make() error {
-	var errs []error
 	for _, dir := range []string{d.ConfigDir, d.StateDir, d.NodeDir(), d.RuntimeDir} {
-		errs = append(errs, makePrivate(dir))
+		if err := makePrivate(dir); err != nil {
+			return err // the others are often in the same place
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -34,31 +34,31 @@ func Settings() []Setting {
 			c.Name = strings.TrimSpace(v[0])
 			return nil
 		}},
-		{"listen", strings.Join(defaultListen(DefaultPort), " "), true, "multiaddr to listen on", func(c *Config, v []string) (err error) {
+		{"listen", strings.Join(defaultListen(DefaultPort), " "), true, "multiaddr of the overlay to listen on", func(c *Config, v []string) (err error) {
 			c.Listen, err = eachAddr(v, checkListen)
 			return err
 		}},
-		{"media-port", "0", false, "UDP port of calls' sound, 0 = any", func(c *Config, v []string) (err error) {
+		{"media-port", "0", false, "UDP port of all calls' sound, 0 = any", func(c *Config, v []string) (err error) {
 			c.MediaPort, err = number(v[0], 0, 65535)
 			return err
 		}},
-		{"relay-port", "0", false, "STUN and TURN port of a server, 0 = any", func(c *Config, v []string) (err error) {
+		{"relay-port", "0", false, "UDP and TCP port of a server's STUN and TURN, 0 = any", func(c *Config, v []string) (err error) {
 			c.RelayPort, err = number(v[0], 0, 65535)
 			return err
 		}},
-		{"bootstrap", "", true, "multiaddr with /p2p/ of a node to join by", func(c *Config, v []string) (err error) {
+		{"bootstrap", "", true, "address of a node to join by, whole, as peerd status prints it there", func(c *Config, v []string) (err error) {
 			c.Bootstrap, err = eachAddr(v, checkBootstrap)
 			return err
 		}},
-		{"role", RoleAuto, false, "auto, client or server", func(c *Config, v []string) (err error) {
+		{"role", RoleAuto, false, "server (stores and relays for others), client, or auto (a client that becomes a server where others can reach it)", func(c *Config, v []string) (err error) {
 			c.Role, err = oneOf(v[0], RoleAuto, RoleClient, RoleServer)
 			return err
 		}},
-		{"mdns", "true", false, "find nodes on the local network", func(c *Config, v []string) (err error) {
+		{"mdns", "true", false, "find nodes on the local network and be found there", func(c *Config, v []string) (err error) {
 			c.MDNS, err = boolean(v[0])
 			return err
 		}},
-		{"audio", AudioPortAudio, false, "portaudio[:IN,OUT], file:IN.wav[,OUT.wav], tone or null", func(c *Config, v []string) (err error) {
+		{"audio", AudioPortAudio, false, "portaudio[:IN,OUT] (sound card), file:IN.wav[,OUT.wav] (speaks one file, records another), tone or null (silence)", func(c *Config, v []string) (err error) {
 			c.Audio, err = ParseAudio(v[0])
 			return err
 		}},
@@ -66,7 +66,7 @@ func Settings() []Setting {
 			c.Answer, err = oneOf(v[0], AnswerAsk, AnswerAuto, AnswerEcho)
 			return err
 		}},
-		{"max-calls", "64", false, "calls at one time", func(c *Config, v []string) (err error) {
+		{"max-calls", "64", false, "most calls at one time", func(c *Config, v []string) (err error) {
 			c.MaxCalls, err = number(v[0], 1, 1000)
 			return err
 		}},
