@@ -68,7 +68,7 @@ func (p *Phone) contactChanged(verb, name string, err error) error {
 		err = p.loadBook()
 	}
 	if err != nil {
-		return fmt.Errorf("%s contact: %w", verb, contactError(err))
+		return fmt.Errorf("%s contact %q: %w", verb, name, contactError(err))
 	}
 	if c, err := p.store.Contact(name); err == nil {
 		now := p.describe(c, p.node.Presence(c.Link.Account))
@@ -77,15 +77,25 @@ func (p *Phone) contactChanged(verb, name string, err error) error {
 	return nil
 }
 
+// contactError says in our words what the store reports; its own are added where
+// they tell more.
 func contactError(err error) error {
-	for _, e := range []struct{ from, to error }{
-		{store.ErrNotFound, ErrNoSuchContact},
-		{store.ErrNameTaken, ErrContactExists},
-		{store.ErrKnownAccount, ErrContactExists},
-		{store.ErrBadPetname, ErrBadName},
+	for _, e := range []struct {
+		from, to error
+		more     bool
+	}{
+		{store.ErrNotFound, ErrNoSuchContact, false},
+		{store.ErrNameTaken, ErrContactExists, false},
+		{store.ErrKnownAccount, ErrContactExists, true},
+		{store.ErrBadPetname, ErrBadName, true},
 	} {
-		if errors.Is(err, e.from) {
-			return fmt.Errorf("%w: %w", e.to, err)
+		inner := errors.Unwrap(err) // without what was attempted, which our caller says
+		switch {
+		case !errors.Is(err, e.from):
+		case e.more && inner != nil:
+			return fmt.Errorf("%w: %s", e.to, strings.TrimSuffix(inner.Error(), ": "+e.from.Error()))
+		default:
+			return e.to
 		}
 	}
 	return err
@@ -130,7 +140,7 @@ func (p *Phone) describe(c store.Contact, now node.ContactPresence) Contact {
 	out := Contact{
 		Name: c.Petname, Account: c.Link.Account.String(), Link: c.Link.String(),
 		Blocked: c.Blocked, Added: c.Added,
-		Presence: string(now.State), Evidence: now.Evidence,
+		Presence: string(now.State), Evidence: now.Evidence, SignedOff: now.SignedOff,
 	}
 	for _, d := range c.Devices {
 		out.Devices = append(out.Devices, d.ID.String())

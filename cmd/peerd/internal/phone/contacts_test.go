@@ -39,7 +39,7 @@ func TestContacts(t *testing.T) {
 		t.Errorf("blocked contact is %+v", list[0])
 	}
 	must(t, alice.RemoveContact("bob"))
-	if err := alice.RemoveContact("bob"); !errors.Is(err, ErrNoSuchContact) {
+	if err := alice.RemoveContact("bob"); !errors.Is(err, ErrNoSuchContact) || err.Error() != `remove contact "bob": no such contact` {
 		t.Errorf("removing nobody: %v", err)
 	}
 	eventually(t, "the removal is told", func() bool {

@@ -106,9 +106,10 @@ type Contact struct {
 	Blocked bool
 	Added   time.Time
 
-	Presence string    // connected | announced | gone | unknown
-	Evidence time.Time // when Presence was last proven; zero when never
-	Devices  []string  // device ids known for the account
+	Presence  string    // connected | announced | gone | unknown
+	Evidence  time.Time // when Presence was last proven; zero when never
+	SignedOff bool      // it is gone because it said so, at Evidence
+	Devices   []string  // device ids known for the account
 }
 
 // Status is the whole state of the daemon.
