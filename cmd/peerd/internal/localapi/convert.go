@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/peerd/peerd/cmd/peerd/internal/phone"
@@ -33,7 +34,8 @@ func (s *Server) status(st phone.Status) Status {
 func contact(c phone.Contact) Contact {
 	return Contact{
 		Name: c.Name, Account: c.Account, Link: c.Link, Blocked: c.Blocked, Added: c.Added,
-		Presence: Presence{State: c.Presence, Evidence: moment(c.Evidence)}, Devices: list(c.Devices),
+		Presence: Presence{State: c.Presence, Evidence: moment(c.Evidence), SignedOff: c.SignedOff},
+		Devices:  list(c.Devices),
 	}
 }
 
@@ -45,7 +47,7 @@ func call(c phone.Call) Call {
 		LookupMS: measured(c.Lookup), RingMS: measured(c.Ring), AnswerToAudioMS: measured(c.AnswerToAudio),
 		DurationS: seconds(c.Duration),
 		Path:      c.Path, Held: c.Held, RemoteHeld: c.RemoteHeld, Muted: c.Muted, Digits: c.Digits,
-		SAS: list(c.SAS), Stats: stats(c.Stats),
+		SAS: list(c.SAS), Words: strings.Join(c.SAS, " "), Stats: stats(c.Stats),
 	}
 }
 

@@ -93,6 +93,8 @@ type Contact struct {
 type Presence struct {
 	State    string     `json:"state"`    // connected, announced, gone or unknown
 	Evidence *time.Time `json:"evidence"` // when that was last seen; null: never
+	// SignedOff tells that it is gone because it said so, at Evidence.
+	SignedOff bool `json:"signed_off"`
 }
 
 // Directions of a call.
@@ -150,8 +152,10 @@ type Call struct {
 	Digits     string `json:"digits"` // DTMF received
 	// SAS is the short authentication string: four words that both people
 	// read to each other; empty before both ends can compute it.
-	SAS   []string `json:"sas"`
-	Stats Stats    `json:"stats"`
+	SAS []string `json:"sas"`
+	// Words is SAS as people read it: one text, with spaces.
+	Words string `json:"words"`
+	Stats Stats  `json:"stats"`
 }
 
 // Remote is the other end of a call.

@@ -29,6 +29,7 @@ type Phone struct {
 	devices  []phone.AccountDevice
 	watchers map[chan phone.Event]struct{}
 	closed   bool
+	wordless bool   // answering brings no words yet
 	sent     string // DTMF digits sent
 }
 
@@ -69,6 +70,26 @@ func (p *Phone) Online() {
 	p.publishLocked(phone.Event{Type: phone.EventStatus, Status: &st})
 }
 
+// SignOff lets a contact say goodbye at a time.
+func (p *Phone) SignOff(name string, at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.contacts[name]
+	c.Presence, c.Evidence, c.SignedOff = "gone", at, true
+	p.contacts[name] = c
+	p.publishLocked(phone.Event{Type: phone.EventContact, Contact: &c})
+}
+
+// DelayWords lets the words of calls answered from now on come later: by Words.
+func (p *Phone) DelayWords() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wordless = true
+}
+
+// Words is a change: the words have come.
+func Words(c *phone.Call) { c.SAS = []string{"abandon", "ability", "able", "about"} }
+
 // Close closes the phone as phone.Close does: calls end, then watchers.
 func (p *Phone) Close() {
 	p.mu.Lock()
@@ -106,14 +127,14 @@ func (p *Phone) Change(id string, change func(*phone.Call)) {
 func RemoteRinging(c *phone.Call) {
 	c.State, c.Rung = phone.StateRinging, Epoch.Add(time.Second)
 	c.Lookup, c.Ring = 12*time.Millisecond, 34*time.Millisecond
-	c.SAS = []string{"abandon", "ability", "able", "about"}
+	Words(c)
 }
 
 // RemoteAnswered is a change: they talk.
 func RemoteAnswered(c *phone.Call) {
 	c.State, c.Answered = phone.StateActive, time.Now()
 	c.Path, c.AnswerToAudio = "direct", 56*time.Millisecond
-	c.SAS = []string{"abandon", "ability", "able", "about"}
+	Words(c)
 }
 
 // RemoteEnded is a change: the call ends for the reason, over there.
@@ -258,7 +279,12 @@ func (p *Phone) Dial(who string) (string, error) {
 }
 
 func (p *Phone) Answer(id string) error {
-	return p.verb(id, phone.StateRinging, RemoteAnswered)
+	return p.verb(id, phone.StateRinging, func(c *phone.Call) {
+		RemoteAnswered(c)
+		if p.wordless {
+			c.SAS = nil
+		}
+	})
 }
 
 func (p *Phone) Reject(id string) error {
