@@ -12,6 +12,7 @@ func (a *app) accountCommand() *cobra.Command {
 	devices := group("devices", "Keep the devices of this account",
 		"  peerd account devices list\n  peerd account devices add peerd-device:...",
 		a.devicesList(), a.devicesAdd(), a.devicesRevoke())
+	devices.Long = "Keeps the devices of this account. An account is a person; every machine it is used\non is a device of it, with keys of its own."
 	return group("account", "Look after this account", "  peerd account devices list", devices)
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,8 +18,9 @@ func (a *app) callCommand() *cobra.Command {
 		Use:   "call WHO",
 		Short: "Call a contact and follow the call to its end",
 		Long: `Calls a contact by its name, or anybody by a contact link, and follows the call
-to its end. Ctrl-C hangs up. Read the four words to each other: when they are the
-same at both ends, nobody sits in between.
+to its end. Ctrl-C hangs up. When it is answered, four words are printed here and
+by "peerd answer" there. Read them to each other: when they are the same at both
+ends, nobody sits in between.
 
 With --json one object is printed at the end; progress goes to stderr.`,
 		Example: `  peerd call bob
@@ -36,10 +36,10 @@ With --json one object is printed at the end; progress goes to stderr.`,
 			if err != nil {
 				return err
 			}
-			return errors.Join(a.show(call, func() {}), exitOfCall(call))
+			return errors.Join(a.show(call, func() {}), f.result(cmd.Context(), call))
 		},
 	}
-	cmd.Flags().DurationVar(&length, "for", 0, "hang up this long after the answer (default: never)")
+	cmd.Flags().Var(&duration{&length}, "for", "hang up this long after the answer (default: never)")
 	return cmd
 }
 
@@ -198,8 +198,8 @@ func (f *follower) tell(now localapi.Call) {
 			f.hangUp = time.After(time.Until(now.Answered.Add(f.length)))
 		}
 	}
-	if now.Answered != nil && len(now.SAS) > 0 && (was.Answered == nil || len(was.SAS) == 0) {
-		f.progress("words: %s", strings.Join(now.SAS, " "))
+	if now.Answered != nil && now.Words != "" && (was.Answered == nil || was.Words == "") {
+		f.progress("words: %s", now.Words)
 	}
 	if now.Path != "" && was.Path != now.Path {
 		f.progress("path: %s", now.Path)
@@ -211,7 +211,7 @@ func (f *follower) tell(now localapi.Call) {
 		f.progress("on hold by the other end: %s", yesNo(now.RemoteHeld))
 	}
 	if now.State == localapi.CallEnded {
-		f.progress("ended: %s (%s) after %s", now.EndReason, now.EndedBy, seconds(now.DurationS))
+		f.progress("%s", endOf(now))
 	}
 }
 

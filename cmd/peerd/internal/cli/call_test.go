@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/peerd/peerd/cmd/peerd/internal/cli"
 	"github.com/peerd/peerd/cmd/peerd/internal/localapi"
@@ -82,13 +83,14 @@ func TestExitCodesOfCalls(t *testing.T) {
 		"lost":         {[]func(*phone.Call){answered}, cli.ExitError, "answered", "the call with bob was cut off: lost"},
 		"busy":         {nil, cli.ExitBusy, "busy", "bob is busy"},
 		"declined":     {nil, cli.ExitBusy, "declined", "bob declined the call"},
-		"no_answer":    {nil, cli.ExitNoAnswer, "no_answer", "bob did not answer"},
+		"no_answer":    {nil, cli.ExitNoAnswer, "no_answer", "ended: no answer (remote)\n{\"error\":{\"message\":\"bob did not answer\""},
 		"not_found":    {nil, cli.ExitUnreachable, "not_found", "no device of bob was found"},
 		"unreachable":  {nil, cli.ExitUnreachable, "unreachable", "no device of bob can be reached"},
 		"bad_identity": {nil, cli.ExitError, "failed", "did not come about: bad_identity"},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			u, p := withPhone(t)
+			p.Online()
 			onDial(t, p, append(test.moves, localapitest.RemoteEnded(reason))...)
 			got := u.types(t.Context(), "", "call", "bob", "--json")
 			if got.code != test.code || !strings.Contains(got.stderr, test.stderr) {
@@ -98,6 +100,74 @@ func TestExitCodesOfCalls(t *testing.T) {
 				t.Errorf("outcome %s, reason %s", c.Outcome, c.EndReason)
 			}
 		})
+	}
+}
+
+// TestCallWhileNotLoggedIn: that nobody is found is then this end's fault.
+func TestCallWhileNotLoggedIn(t *testing.T) {
+	for _, reason := range []string{"not_found", "unreachable"} {
+		u, p := withPhone(t)
+		onDial(t, p, localapitest.RemoteEnded(reason))
+		got := u.types(t.Context(), "", "call", "bob")
+		got.want(t, cli.ExitUnreachable, got.stdout, "peerd: bob was not found, as this phone itself is not logged in; "+
+			"missing: neighbours (no node answered yet)\nhint: name a node that runs with peerd daemon --bootstrap")
+	}
+}
+
+func TestCallToAContactThatIsAway(t *testing.T) {
+	u, p := withPhone(t)
+	p.Online()
+	onDial(t, p, localapitest.RemoteEnded("unreachable"))
+	got := u.types(t.Context(), "", "call", "bob")
+	got.want(t, cli.ExitUnreachable, got.stdout, "no device of bob can be reached at its last addresses, those in the overlay included; last heard from ")
+	p.SignOff("bob", time.Now().Add(-3*time.Minute))
+	got = u.types(t.Context(), "", "call", "bob")
+	got.want(t, cli.ExitUnreachable, got.stdout, "peerd: bob signed off 3m")
+	if list := u.types(t.Context(), "", "contacts", "list"); !strings.Contains(list.stdout, "signed off") {
+		t.Errorf("contacts list: %s", list.stdout)
+	}
+	if list := u.types(t.Context(), "", "contacts", "list", "--json"); !strings.Contains(list.stdout, `"signed_off": true`) {
+		t.Errorf("contacts list: %s", list.stdout)
+	}
+}
+
+func TestAnswerTellsTheWords(t *testing.T) {
+	u, p := withPhone(t)
+	p.DelayWords()
+	id := p.Ring("bob")
+	answered := make(chan result, 1)
+	go func() { answered <- u.types(context.Background(), "", "answer") }()
+	eventually(t, func() bool { c, err := p.Call(id); return err == nil && !c.Answered.IsZero() })
+	p.Change(id, localapitest.Words)
+	(<-answered).want(t, cli.ExitOK, "answered: call 10000000 with bob\nwords: abandon ability able about\n", "")
+	id = p.Ring("bob")
+	go func() { answered <- u.types(context.Background(), "", "answer", "--json") }()
+	eventually(t, func() bool { c, err := p.Call(id); return err == nil && !c.Answered.IsZero() })
+	p.Change(id, localapitest.Words)
+	if c := decode[localapi.Call](t, <-answered); c.Words != "abandon ability able about" || len(c.SAS) != 4 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestHistoryOfCallsThatWereCutOff(t *testing.T) {
+	u, p := withPhone(t)
+	killed, lost := p.Ring("bob"), p.Ring("bob")
+	p.Change(killed, localapitest.RemoteAnswered)
+	p.Change(lost, localapitest.RemoteAnswered)
+	p.Change(lost, localapitest.RemoteEnded("lost"))
+	p.Change(killed, func(c *phone.Call) { // as the store closes what a killed daemon left
+		c.State, c.EndReason, c.Ended = phone.StateEnded, "lost", c.Answered
+	})
+	p.Change(p.Ring("bob"), localapitest.RemoteEnded("no_answer"))
+	list := u.types(t.Context(), "", "calls").stdout
+	for _, want := range []string{"incoming   cut off    -         bob", "incoming   cut off    0.0 s     bob", "incoming   no answer  -         bob"} {
+		if !strings.Contains(list, want) {
+			t.Errorf("no %q in:\n%s", want, list)
+		}
+	}
+	shown := u.types(t.Context(), "", "calls", "show", killed)
+	if !strings.Contains(shown.stdout, "ended: cut off when the daemon here was killed") {
+		t.Errorf("calls show: %s", shown.stdout)
 	}
 }
 
@@ -145,5 +215,5 @@ func TestNamesOfStrangersCannotPlayTricks(t *testing.T) {
 	u, p := withPhone(t)
 	p.Ring("peerd:\x1b[2Jevil\r\nbob")
 	got := u.types(t.Context(), "", "answer")
-	got.want(t, cli.ExitOK, "answered: call 10000000 with peerd:?[2Jevil??bob (a stranger)\n", "")
+	got.want(t, cli.ExitOK, "answered: call 10000000 with peerd:?[2Jevil??bob (a stranger)\nwords: abandon ability able about\n", "")
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +22,7 @@ func (a *app) callsCommand() *cobra.Command {
 			if last < 0 {
 				return errorf("--last is %d: it must be a number of calls, 0 for all", last)
 			}
-			return cobra.NoArgs(cmd, args)
+			return noneSuch(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			calls, err := ask(cmd.Context(), a, func(ctx context.Context, c *localapi.Client) ([]localapi.Call, error) {
@@ -43,13 +42,53 @@ func (a *app) callsCommand() *cobra.Command {
 func (a *app) printCalls(calls []localapi.Call) {
 	var rows [][]string
 	for _, c := range calls {
-		state := c.State
-		if c.Outcome != "" {
-			state = c.Outcome
-		}
-		rows = append(rows, []string{short(c.ID), clock(c.Started), c.Direction, state, seconds(c.DurationS), nameOf(c.Remote)})
+		rows = append(rows, []string{short(c.ID), clock(c.Started), c.Direction, stateOf(c), lengthOf(c), nameOf(c.Remote)})
 	}
 	a.table("no calls yet", "ID STARTED DIRECTION STATE DURATION WITH", rows)
+}
+
+// stateOf says in a word or two how a call is, or how it ended.
+func stateOf(c localapi.Call) string {
+	switch {
+	case c.Outcome == "":
+		return c.State
+	case cutOff(c):
+		return "cut off"
+	default:
+		return plain(c.Outcome)
+	}
+}
+
+// wholeState is stateOf with the reason for the end.
+func wholeState(c localapi.Call) string {
+	state := stateOf(c)
+	switch {
+	case c.State != localapi.CallEnded:
+		return state
+	case c.EndedBy == "":
+		return "ended: " + state + " when the daemon here was killed"
+	case state == plain(c.EndReason):
+		return fmt.Sprintf("ended: %s by %s", reasonOf(c), c.EndedBy)
+	}
+	return fmt.Sprintf("ended: %s by %s (%s)", reasonOf(c), c.EndedBy, state)
+}
+
+// lengthOf is how long people have talked. Of a call that was not answered there
+// is nothing to tell, and of one in which this daemon was killed nobody knows.
+func lengthOf(c localapi.Call) string {
+	if c.Answered == nil || c.State == localapi.CallEnded && c.EndedBy == "" {
+		return "-"
+	}
+	return seconds(c.DurationS)
+}
+
+// endOf says how a call ended.
+func endOf(c localapi.Call) string {
+	end := fmt.Sprintf("ended: %s (%s)", plain(c.EndReason), c.EndedBy)
+	if c.Answered != nil {
+		end += " after " + seconds(c.DurationS)
+	}
+	return end
 }
 
 func (a *app) callsShow() *cobra.Command {
@@ -96,20 +135,16 @@ func (a *app) showCall(ctx context.Context, id string, watch bool) error {
 }
 
 func (a *app) printCall(c localapi.Call) {
-	state := c.State
-	if c.State == localapi.CallEnded {
-		state = fmt.Sprintf("ended: %s by %s (%s)", reasonOf(c), c.EndedBy, c.Outcome)
-	}
 	s := c.Stats
 	rows := [][2]string{
 		{"call", c.ID},
 		{"with", nameOf(c.Remote) + ", " + c.Direction},
-		{"state", state},
+		{"state", wholeState(c)},
 		{"started", clock(c.Started)},
-		{"duration", seconds(c.DurationS)},
+		{"duration", lengthOf(c)},
 		{"times", fmt.Sprintf("look-up %s, ringing %s, answer to sound %s", ms(c.LookupMS), ms(c.RingMS), ms(c.AnswerToAudioMS))},
 		{"path", c.Path},
-		{"words", strings.Join(c.SAS, " ")},
+		{"words", c.Words},
 		{"held", fmt.Sprintf("here %s, there %s, muted %s", yesNo(c.Held), yesNo(c.RemoteHeld), yesNo(c.Muted))},
 		{"packets", fmt.Sprintf("%d sent, %d received, %d lost, %d late", s.PacketsSent, s.PacketsReceived, s.PacketsLost, s.PacketsLate)},
 		{"sound", fmt.Sprintf("%.2f %% concealed, playout delay %.0f ms, jitter %.1f ms, round trip %.1f ms",

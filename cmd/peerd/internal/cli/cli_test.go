@@ -172,18 +172,33 @@ func TestScripts(t *testing.T) {
 		"mistakes": {
 			{"call", 2, "", "use: peerd call WHO"},
 			{"call a b", 2, "", "use: peerd call WHO"},
-			{"frobnicate", 2, "", "unknown command \"frobnicate\""},
+			{"frobnicate", 2, "", "unknown command \"frobnicate\" for peerd\nhint: peerd help"},
+			{"statsu", 2, "", "unknown command \"statsu\" for peerd\nhint: did you mean peerd status? peerd help"},
+			{"hang", 2, "", "did you mean peerd hangup?"},
+			{"calls shwo", 2, "", "did you mean peerd calls show?"},
+			{"contacts ad", 2, "", "did you mean peerd contacts add?"},
+			{"help nonsense", 2, "", "unknown command \"nonsense\" for peerd\nhint: peerd help"},
+			{"help cal", 2, "", "did you mean peerd call or calls?"},
+			{"help contacts lst", 2, "", "did you mean peerd contacts list?"},
 			{"contacts", 2, "", "peerd contacts needs a command after it; use: peerd contacts add|list|remove|block"},
 			{"contacts frobnicate", 2, "", "unknown command \"frobnicate\" for peerd contacts"},
 			{"account devices", 2, "", "use: peerd account devices list|add|revoke"},
 			{"status --frobnicate", 2, "", "unknown flag: --frobnicate\nhint: peerd help"},
 			{"status --wait gone", 2, "", "--wait is \"gone\": it must be one of online"},
-			{"call bob --for soon", 2, "", "invalid argument \"soon\""},
+			{"call bob --for soon", 2, "", "invalid argument \"soon\" for \"--for\" flag: it is no time: write for instance 10s or 2m"},
+			{"call bob --for 3", 2, "", "it has no unit: write 3s for seconds"},
+			{"status --timeout -3s", 2, "", "it must not be negative"},
 			{"calls --last -1", 2, "", "--last is -1"},
 			{"init --recover --join", 2, "", "[join recover] were all set"},
 			{"completion tcsh", 2, "", "invalid argument \"tcsh\""},
 			{"daemon --audio trumpet --answer maybe", 2, "", "\"maybe\" is none of ask, auto, echo"},
 			{"dtmf", 2, "", "use: peerd dtmf DIGITS [ID]"},
+		},
+		"mistakes under --json": {
+			{"call nobody --json", 6, "", `{"error":{"message":"call \"nobody\": no such contact","hint":"peerd contacts list shows the names; peerd contacts add NAME LINK adds one","exit_code":6}}` + "\n"},
+			{"--json statsu", 2, "", `{"error":{"message":"unknown command \"statsu\" for peerd","hint":"did you mean peerd status?`},
+			{"status --frobnicate --json", 2, "", `{"error":{"message":"unknown flag: --frobnicate","hint":"peerd help`},
+			{"answer --json", 6, "", `"exit_code":6}}` + "\n"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +219,7 @@ func TestVerbsOnCalls(t *testing.T) {
 		t.Helper()
 		u.types(t.Context(), "", args...).want(t, 0, want, "")
 	}
-	do("answered: call "+first[:8]+" with bob\n", "answer")
+	do("answered: call "+first[:8]+" with bob\nwords: abandon ability able about\n", "answer")
 	second := p.Ring("peerd:who")
 	do("declined: call "+second[:8]+" with peerd:who (a stranger)\n", "reject")
 	do("holding: call "+first[:8]+" with bob\n", "hold")

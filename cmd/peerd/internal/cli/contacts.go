@@ -18,6 +18,7 @@ func (a *app) contactsAdd() *cobra.Command {
 	return &cobra.Command{
 		Use:     "add NAME LINK",
 		Short:   "Add a contact under a name of your choice, or unblock it",
+		Long:    "Adds a contact under a name of your choice; the link is what \"peerd link\" prints at\ntheirs. Adding it again under the same name takes a newer link, and unblocks it.",
 		Example: "  peerd contacts add bob peerd:...",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,8 +35,11 @@ func (a *app) contactsAdd() *cobra.Command {
 
 func (a *app) contactsList() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list",
-		Short:   "List the contacts and what is known of where they are",
+		Use:   "list",
+		Short: "List the contacts and what is known of where they are",
+		Long: `Lists the contacts and what is known of where they are, with when they were last
+heard from: connected (reached just now), announced (logged in as far as others
+know), signed off (they logged out), gone (not reached), unknown, or blocked.`,
 		Example: "  peerd contacts list --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -54,8 +58,11 @@ func (a *app) printContacts(contacts []localapi.Contact) {
 	var rows [][]string
 	for _, c := range contacts {
 		presence := c.Presence.State
-		if c.Blocked {
+		switch {
+		case c.Blocked:
 			presence = "blocked"
+		case c.Presence.SignedOff:
+			presence = "signed off"
 		}
 		rows = append(rows, []string{c.Name, presence, ago(c.Presence.Evidence), c.Link})
 	}

@@ -25,6 +25,13 @@ func (a *app) daemonCommand() *cobra.Command {
 and makes calls for the other commands. Ctrl-C or SIGTERM hangs up and logs out.
 An empty home gets an identity by itself.
 
+A machine that is to be a server for others has these ports open in its firewall:
+  27470 UDP and TCP   the overlay (another with --listen)
+  --relay-port        UDP and TCP: STUN and TURN, for phones behind NATs
+  --media-port        UDP: the sound of its own calls, if it takes any
+The last two are any free port unless set, so set them: --relay-port 27472
+--media-port 27471. A phone needs none of them open.
+
 Every flag can also be set by a variable (--media-port is PEERD_MEDIA_PORT) or in
 the file that "peerd files" names (media-port = 5000); flag over variable over file.`,
 		Example: `  peerd daemon
@@ -53,13 +60,13 @@ func addSetting(cmd *cobra.Command, s config.Setting) {
 	if s.Default != "" {
 		help += " (default " + s.Default + ")"
 	}
-	if s.List {
+	switch {
+	case s.List:
 		flags.StringArray(s.Flag, nil, help)
-		return
-	}
-	flags.String(s.Flag, "", help)
-	if s.Default == "true" || s.Default == "false" {
-		flags.Lookup(s.Flag).NoOptDefVal = "true"
+	case s.Default == "true" || s.Default == "false":
+		flags.Bool(s.Flag, s.Default == "true", s.Help)
+	default:
+		flags.String(s.Flag, "", help)
 	}
 }
 
@@ -131,9 +138,18 @@ func (a *app) openPhone(ctx context.Context, cfg config.Config, id *identity.Ide
 		Log:          log,
 	}
 	if err := a.Sound(cfg.Audio, &settings, log); err != nil {
-		return nil, hinted(errorf("sound: %w", err), "peerd audio devices lists what --audio can name; null and tone need no sound card")
+		return nil, soundError(err)
 	}
 	return phone.Open(ctx, settings)
+}
+
+// soundError adds what to do next to an error about --audio.
+func soundError(err error) error {
+	hint := "peerd audio devices lists what --audio can name; null and tone need no sound card"
+	if errors.Is(err, fs.ErrNotExist) {
+		hint = "name a WAV file that is there: --audio file:IN.wav,OUT.wav"
+	}
+	return hinted(errorf("sound: %w", err), hint)
 }
 
 // openIdentity loads the identity of the home, or makes one in an empty home.
@@ -164,7 +180,7 @@ func (a *app) newIdentity(cfg config.Config) (*identity.Identity, error) {
 	}
 	a.note("this home had no identity: made account %s, kept in %s", id.Account(), cfg.IdentityFile())
 	if isTerminal(a.Stderr) {
-		a.note("its recovery phrase, shown this once: %s", phrase)
+		a.note("write down %s\n%s", phraseHint, phrase)
 	} else {
 		a.note("back that file up; peerd init, before the first start, would have printed a recovery phrase")
 	}

@@ -38,6 +38,19 @@ func TestInitAndRecover(t *testing.T) {
 	third.types(t.Context(), "", "init", "--recover").want(t, cli.ExitUsage, "", "standard input holds nothing")
 }
 
+func TestPhraseStandsWithWhatToDo(t *testing.T) {
+	lines := strings.Split(newUser(t).types(t.Context(), "", "init").stdout, "\n")
+	for i, l := range lines {
+		if words, found := strings.CutPrefix(l, "phrase:"); found {
+			if len(strings.Fields(words)) != 24 || !strings.HasPrefix(lines[i-1], "write down:") || !strings.Contains(lines[i-1], "this once") {
+				t.Errorf("printed:\n%s", strings.Join(lines, "\n"))
+			}
+			return
+		}
+	}
+	t.Errorf("no phrase in:\n%s", strings.Join(lines, "\n"))
+}
+
 func TestInitJoinsAnAccount(t *testing.T) {
 	u, laptop := newUser(t), newUser(t)
 	account := decode[initiated](t, u.types(t.Context(), "", "init", "--json"))

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -36,13 +37,27 @@ func (f *failure) Unwrap() error { return f.err }
 func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 // usage marks a command line that makes no sense.
-func usage(err error) error {
-	return &failure{code: ExitUsage, err: err, hint: "peerd help lists the commands, peerd help COMMAND explains one"}
+func usage(err error) error { return usageHinting(err, "") }
+
+// usageHinting is usage with a hint before the usual one; a space ends it.
+func usageHinting(err error, hint string) error {
+	return &failure{code: ExitUsage, err: err, hint: hint + "peerd help lists the commands, peerd help COMMAND explains one"}
 }
 
 // hinted adds what to do next to an error.
 func hinted(err error, hint string) error {
 	return &failure{code: ExitError, err: err, hint: hint}
+}
+
+// errorReport is the last line on stderr of a command that failed, under --json.
+type errorReport struct {
+	Error errorBody `json:"error"`
+}
+
+type errorBody struct {
+	Message  string `json:"message"`
+	Hint     string `json:"hint"` // may be empty
+	ExitCode int    `json:"exit_code"`
 }
 
 // report prints an error and returns its exit code.
@@ -51,6 +66,10 @@ func (a *app) report(err error) int {
 		return ExitOK
 	}
 	f := classify(err)
+	if a.json {
+		_ = json.NewEncoder(a.Stderr).Encode(errorReport{errorBody{f.err.Error(), f.hint, f.code}})
+		return f.code
+	}
 	a.note("peerd: %s", f.err)
 	if f.hint != "" {
 		a.note("hint: %s", f.hint)
@@ -100,7 +119,7 @@ func exitOfCall(c localapi.Call) error {
 	who := nameOf(c.Remote)
 	switch c.Outcome {
 	case localapi.OutcomeAnswered:
-		if c.EndReason == "hangup" || c.EndReason == "shutdown" {
+		if !cutOff(c) {
 			return nil
 		}
 		return fail(ExitError, "", "the call with %s was cut off: %s", who, reasonOf(c))
@@ -111,14 +130,22 @@ func exitOfCall(c localapi.Call) error {
 	case localapi.OutcomeNoAnswer:
 		return fail(ExitNoAnswer, "try again later", "%s did not answer", who)
 	case localapi.OutcomeNotFound:
-		return fail(ExitUnreachable, "their daemon may be off, or their link may have changed", "no device of %s was found", who)
+		return fail(ExitUnreachable, "their daemon may be off since long, or their link may have changed",
+			"no device of %s was found, neither among the known ones nor in the overlay", who)
 	case localapi.OutcomeUnreachable:
-		return fail(ExitUnreachable, "their network may be down; try again later", "no device of %s can be reached", who)
+		return fail(ExitUnreachable, "their daemon may be off, or their network down; peerd calls show "+short(c.ID)+" tells what was tried",
+			"no device of %s can be reached at its last addresses, those in the overlay included", who)
 	case localapi.OutcomeCancelled:
 		return fail(ExitError, "", "the call to %s was cancelled", who)
 	default:
 		return fail(ExitError, "peerd calls show "+short(c.ID)+" tells more", "the call with %s did not come about: %s", who, reasonOf(c))
 	}
+}
+
+// cutOff reports whether a call that was answered ended without either end
+// wanting it.
+func cutOff(c localapi.Call) bool {
+	return c.Outcome == localapi.OutcomeAnswered && c.EndReason != "hangup" && c.EndReason != "shutdown"
 }
 
 // reasonOf says why a call ended, with the sentence of this side if it has one.

@@ -59,6 +59,22 @@ func TestExamplesAreCommands(t *testing.T) {
 	})
 }
 
+func TestVersionFlag(t *testing.T) {
+	types := func(args ...string) string {
+		var out, errs bytes.Buffer
+		if code := Run(t.Context(), Program{Version: "v1.2.3", Environ: []string{"PEERD_HOME=" + t.TempDir()}, Stdout: &out, Stderr: &errs}, args); code != ExitOK {
+			t.Errorf("%v: exit code %d, stderr %q", args, code, errs.String())
+		}
+		return out.String()
+	}
+	if got := types("--version"); !strings.HasPrefix(got, "peerd v1.2.3, ") || got != types("version") {
+		t.Errorf("--version prints %q", got)
+	}
+	if got := types("--version", "--json"); !strings.Contains(got, `"version": "v1.2.3"`) {
+		t.Errorf("--version --json prints %q", got)
+	}
+}
+
 func TestContractNames(t *testing.T) {
 	root := (&app{}).root()
 	for _, name := range []string{

@@ -40,7 +40,9 @@ func (a *app) initCommand() *cobra.Command {
 		Short: "Make an identity: print account, contact link and recovery phrase",
 		Long: `Makes the identity of this home and prints its account, its contact link and,
 this once, the recovery phrase: 24 words that bring the account back on any
-machine. PEERD_PASSPHRASE, if set, seals the identity file.
+machine. PEERD_PASSPHRASE, if set, seals the identity file; the daemon needs it
+then, too. Without init the daemon makes an identity by itself when it first
+starts, and shows the phrase only on a terminal.
 
 --recover reads such a phrase from standard input instead. --join makes a device
 for an account that you have elsewhere: give the request it prints to
@@ -145,19 +147,20 @@ func (a *app) readInput(what string) (string, error) {
 	return strings.Join(words, " "), nil
 }
 
+// phraseHint stands with a recovery phrase wherever one is shown.
+const phraseHint = "the recovery phrase: it is shown this once, and it alone brings the account back"
+
 func (a *app) printMade(m made) {
 	rows := [][2]string{{"account", m.Account}, {"link", m.Link}}
-	if m.Phrase != "" {
-		rows = append(rows, [2]string{"phrase", m.Phrase})
-	}
 	if m.Request != "" {
 		rows = [][2]string{{"request", m.Request}}
 	}
-	pairs(a.Stdout, append(rows, [2]string{"device", m.Device + " (" + m.Name + ")"})...)
-	switch {
-	case m.Phrase != "":
-		a.note("Write the phrase down: it is shown this once, and it alone brings the account back.")
-	case m.Request != "":
+	rows = append(rows, [2]string{"device", m.Device + " (" + m.Name + ")"})
+	if m.Phrase != "" {
+		rows = append(rows, [2]string{"write down", phraseHint}, [2]string{"phrase", m.Phrase})
+	}
+	pairs(a.Stdout, rows...)
+	if m.Request != "" {
 		a.note("Next, on a device of the account: peerd account devices add REQUEST\nThen here: peerd init --grant, with what that printed on standard input.")
 	}
 }

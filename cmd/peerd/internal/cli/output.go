@@ -79,6 +79,9 @@ func printable(text string) string {
 	}, text)
 }
 
+// plain writes a word of the local API, "no_answer", as people do.
+func plain(word string) string { return strings.ReplaceAll(word, "_", " ") }
+
 // short is enough of an id to be unique among a person's.
 func short(id string) string {
 	const enough = 8

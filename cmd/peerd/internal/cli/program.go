@@ -9,8 +9,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,7 +65,10 @@ func Run(ctx context.Context, p Program, args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !a.started {
-		err = usage(err)
+		if !errors.As(err, new(*failure)) {
+			err = usage(err)
+		}
+		a.json = a.json || wantsJSON(args) // the flags may not have been read
 	}
 	a.warnOfOtherVersion()
 	if a.api != nil {
@@ -72,31 +77,47 @@ func Run(ctx context.Context, p Program, args []string) int {
 	return a.report(err)
 }
 
+// wantsJSON looks for --json on a command line that makes no sense.
+func wantsJSON(args []string) bool {
+	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
+}
+
 func (a *app) root() *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "peerd",
 		Short: "A telephone without a telephone company",
 		Long: `peerd is a telephone: people call each other directly, found by an overlay of
 their own devices, and nobody in between can listen.
 
+"peerd daemon" is the telephone; it runs all the time, and the other commands
+tell it what to do. The first are: init, daemon, status, link, contacts add, call.
+
 Exit codes: 0 ok, 1 error, 2 usage, 3 no daemon, 4 busy or declined,
 5 no answer, 6 not found or unreachable.`,
 		Example: `  peerd demo                       hear it work on this machine
   peerd daemon &                   log in
+  peerd status --wait online       or what is missing
   peerd contacts add bob peerd:... the link that "peerd link" prints at bob's
   peerd call bob`,
 		SilenceErrors:      true,
 		SilenceUsage:       true,
 		DisableSuggestions: true,
-		Args:               cobra.NoArgs,
-		RunE:               func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:               noneSuch,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return a.printVersions(cmd.Context())
+			}
+			return cmd.Help()
+		},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.Flags().BoolVar(&version, "version", false, "print the versions, as peerd version does")
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
 	root.PersistentFlags().StringVar(&a.home, "home", "", "directory of everything peerd keeps (PEERD_HOME; default: the XDG directories)")
-	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, errors too")
 	root.AddCommand(
 		a.initCommand(), a.daemonCommand(), a.statusCommand(), a.linkCommand(),
 		a.contactsCommand(), a.callCommand())
@@ -104,11 +125,10 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 no daemon, 4 busy or declined,
 	root.AddCommand(
 		a.callsCommand(), a.eventsCommand(), a.audioCommand(), a.accountCommand(),
 		a.filesCommand(), a.versionCommand(), a.demoCommand(), a.completionCommand())
+	help := helpCommand()
+	root.AddCommand(help)
+	root.SetHelpCommand(help)
 	a.prepare(root)
-	root.InitDefaultHelpCmd()
-	if help, _, err := root.Find([]string{"help"}); err == nil {
-		help.Example = "  peerd help call"
-	}
 	return root
 }
 
@@ -117,10 +137,11 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 no daemon, 4 busy or declined,
 func (a *app) prepare(cmd *cobra.Command) {
 	check, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return errorf("%w; use: %s", err, cmd.UseLine())
+		err := check(cmd, args)
+		if err == nil || errors.As(err, new(*failure)) { // a failure says what to do already
+			return err
 		}
-		return nil
+		return errorf("%w; use: %s", err, cmd.UseLine())
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		a.started = true
@@ -143,7 +164,7 @@ func group(use, short, example string, subs ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return errorf("%s needs a command after it", cmd.CommandPath())
 		}
-		return errorf("unknown command %q for %s", args[0], cmd.CommandPath())
+		return unknown(cmd, args[0])
 	}
 	cmd.RunE = func(*cobra.Command, []string) error { return nil } // Args lets nothing through
 	cmd.AddCommand(subs...)

@@ -59,7 +59,7 @@ func TestStatusWaitsNoLongerThanAsked(t *testing.T) {
 	u, _ := withPhone(t)
 	got := u.types(t.Context(), "", "status", "--wait", "online", "--timeout", "50ms", "--json")
 	if st := decode[localapi.Status](t, got); got.code != cli.ExitError || st.State != "starting" ||
-		!strings.Contains(got.stderr, "the daemon was not online within 50ms\nhint: ") {
+		!strings.Contains(got.stderr, `{"error":{"message":"the daemon was not online within 50ms","hint":"what is missing says why`) {
 		t.Errorf("%+v", got)
 	}
 	alone := newUser(t)

@@ -21,6 +21,10 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show whether the daemon is logged in, and what is missing",
+		Long: `Shows whether the daemon is logged in, and what is missing: "starting" and
+"offline" have a line for each thing, with the reason. With "online" others can
+find and call this phone. Each address has this node's id at its end: such a
+whole address is what --bootstrap takes on another machine.`,
 		Example: `  peerd status
   peerd status --wait online --timeout 30s --json`,
 		Args: cobra.NoArgs,
@@ -33,7 +37,8 @@ func (a *app) statusCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&wait, "wait", "", "wait until the state is this: online, offline or starting")
-	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long --wait waits, the daemon's start included")
+	timeout = 30 * time.Second
+	cmd.Flags().Var(&duration{&timeout}, "timeout", "how long --wait waits, the daemon's start included")
 	return cmd
 }
 
@@ -70,7 +75,7 @@ func awaitState(ctx context.Context, c *localapi.Client, state string, timeout t
 		case err == nil:
 			return last, nil
 		case errors.Is(err, io.EOF): // cut off, or the daemon went: watch again
-			wait(ctx, watchAgain)
+			wait(ctx, lookAgain)
 		case errors.Is(err, localapi.ErrNoDaemon), errors.Is(context.Cause(ctx), late) && last.State == "":
 			return last, localapi.ErrNoDaemon
 		case context.Cause(ctx) != nil:
@@ -81,8 +86,8 @@ func awaitState(ctx context.Context, c *localapi.Client, state string, timeout t
 	}
 }
 
-// watchAgain is the pause before an event stream that ended is opened anew.
-const watchAgain = 50 * time.Millisecond
+// lookAgain is the pause before the daemon is asked again for what has not come.
+const lookAgain = 50 * time.Millisecond
 
 func wait(ctx context.Context, d time.Duration) {
 	select {

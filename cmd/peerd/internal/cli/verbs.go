@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +13,7 @@ import (
 // differ in nothing but their words.
 func (a *app) callVerbs() []*cobra.Command {
 	return []*cobra.Command{
-		a.verb("answer", "Answer the call that rings here", "answered"),
+		a.answerCommand(),
 		a.verb("reject", "Decline the call that rings here", "declined"),
 		a.verb("hangup", "End a call, in whatever state it is", "hung up"),
 		a.verb("hold", "Put the other end on hold", "holding"),
@@ -40,6 +41,51 @@ func (a *app) verb(name, short, done string) *cobra.Command {
 	}
 }
 
+func (a *app) answerCommand() *cobra.Command {
+	cmd := a.verb("answer", "Answer the call that rings here", "answered")
+	cmd.Long = `Answers the call that rings here and prints the four words. Read them to each
+other: when they are the same at both ends, nobody sits in between.
+
+` + whichCall
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		call, err := ask(cmd.Context(), a, func(ctx context.Context, c *localapi.Client) (localapi.Call, error) {
+			call, err := c.Control(ctx, "answer", optional(args))
+			if err != nil {
+				return call, err
+			}
+			return withWords(ctx, c, call), nil
+		})
+		if err != nil {
+			return err
+		}
+		return a.show(call, func() {
+			a.told("answered", call)
+			if call.Words != "" {
+				a.say("words: %s", call.Words)
+			}
+		})
+	}
+	return cmd
+}
+
+// wordsTime is how long an answer waits for the words: the caller's message
+// that they take is on its way since it has begun to ring.
+const wordsTime = 3 * time.Second
+
+// withWords returns a call just answered with its words. It is answered also
+// where they do not come.
+func withWords(ctx context.Context, c *localapi.Client, call localapi.Call) localapi.Call {
+	ctx, cancel := context.WithTimeout(ctx, wordsTime)
+	defer cancel()
+	for call.Words == "" && call.State != localapi.CallEnded && ctx.Err() == nil {
+		wait(ctx, lookAgain)
+		if now, err := c.Call(ctx, call.ID); err == nil {
+			call = now
+		}
+	}
+	return call
+}
+
 func (a *app) dtmfCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "dtmf DIGITS [ID]",
@@ -61,7 +107,12 @@ func (a *app) doneTo(ctx context.Context, done string, request func(context.Cont
 	if err != nil {
 		return err
 	}
-	return a.show(call, func() { a.say("%s: call %s with %s", done, short(call.ID), nameOf(call.Remote)) })
+	return a.show(call, func() { a.told(done, call) })
+}
+
+// told says what was done to a call.
+func (a *app) told(done string, call localapi.Call) {
+	a.say("%s: call %s with %s", done, short(call.ID), nameOf(call.Remote))
 }
 
 func optional(args []string) string {

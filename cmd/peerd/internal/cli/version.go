@@ -25,23 +25,25 @@ func (a *app) versionCommand() *cobra.Command {
 		Short:   "Print the versions of this program and of the daemon",
 		Example: "  peerd version",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := versions{a.Version, localapi.APIVersion, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, nil}
-			daemon, err := a.daemonVersion(cmd.Context())
-			switch {
-			case err == nil:
-				v.Daemon = &daemon
-			case !errors.Is(err, localapi.ErrNoDaemon):
-				a.note("warning: the daemon's version: %s", err)
-			}
-			return a.show(v, func() {
-				a.say("peerd %s, local API %d, %s, %s", v.Version, v.API, v.Go, v.System)
-				if v.Daemon != nil {
-					a.say("daemon %s, local API %d, process %d", v.Daemon.Version, v.Daemon.API, v.Daemon.PID)
-				}
-			})
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.printVersions(cmd.Context()) },
 	}
+}
+
+func (a *app) printVersions(ctx context.Context) error {
+	v := versions{a.Version, localapi.APIVersion, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, nil}
+	daemon, err := a.daemonVersion(ctx)
+	switch {
+	case err == nil:
+		v.Daemon = &daemon
+	case !errors.Is(err, localapi.ErrNoDaemon):
+		a.note("warning: the daemon's version: %s", err)
+	}
+	return a.show(v, func() {
+		a.say("peerd %s, local API %d, %s, %s", v.Version, v.API, v.Go, v.System)
+		if v.Daemon != nil {
+			a.say("daemon %s, local API %d, process %d", v.Daemon.Version, v.Daemon.API, v.Daemon.PID)
+		}
+	})
 }
 
 func (a *app) daemonVersion(ctx context.Context) (localapi.Version, error) {
