@@ -52,6 +52,7 @@ const (
 	Stored                     // Peer holds the record
 	Unstored                   // Peer did not take the record
 	Met                        // Peer was heard of and is worth asking
+	Changed                    // the own record is new: who has the old one shall have it, too
 	Tick                       // the moment asked for by WaitUntil has come
 )
 
@@ -185,6 +186,9 @@ func (j *Joiner[P]) Online() bool { return j.keptN > 0 && j.target > 0 && j.stor
 // Storm says that the servers heard of had restarted, too.
 func (j *Joiner[P]) Storm() bool { return j.storm }
 
+// Resting says that a round has ended and the next one has not begun.
+func (j *Joiner[P]) Resting() bool { return j.rest != 0 }
+
 // Step takes one event at now and appends what is to be done to out. unit returns
 // uniform random numbers in [0, 1).
 func (j *Joiner[P]) Step(now Moment, ev *Event[P], unit func() float64, out []Action[P]) []Action[P] {
@@ -209,6 +213,8 @@ func (j *Joiner[P]) Step(now Moment, ev *Event[P], unit func() float64, out []Ac
 		j.againSoon(now, unit)
 	case Met:
 		j.hear(ev.Peer)
+	case Changed:
+		j.want, j.publish, j.again = true, now, againAfter
 	case Tick:
 		if j.timer != 0 && now >= j.timer {
 			j.timer = 0
