@@ -226,16 +226,22 @@ func (j *Joiner[P]) Step(now Moment, ev *Event[P], unit func() float64, out []Ac
 // goOn does whatever is due and asks for one tick for the rest.
 func (j *Joiner[P]) goOn(now Moment, unit func() float64, out []Action[P]) []Action[P] {
 	out = j.expire(now, unit, out)
-	if j.keptN == 0 || (int(j.keptN) < j.cfg.Want && j.stored >= max(j.target, 1)) {
+	if j.keptN == 0 || (int(j.keptN) < j.cfg.Want && j.settled(now)) {
 		out = j.seek(now, unit, out)
 	}
 	out = j.tend(now, unit, out)
-	at := j.nextMoment()
+	at := j.nextMoment(now)
 	if at != j.timer && at != 0 {
 		j.timer = at
 		out = append(out, Action[P]{Kind: WaitUntil, At: max(at, now)})
 	}
 	return out
+}
+
+// settled says that the record is where it should be, or that there is none to
+// store: more neighbours come after it.
+func (j *Joiner[P]) settled(now Moment) bool {
+	return (j.publish == 0 || now < j.publish) && j.stored >= j.target
 }
 
 // expire ends what has waited too long, and asks again where a slot has come due.
@@ -739,7 +745,7 @@ func (j *Joiner[P]) tend(now Moment, unit func() float64, out []Action[P]) []Act
 }
 
 // nextMoment is when something is due; 0 is never.
-func (j *Joiner[P]) nextMoment() Moment {
+func (j *Joiner[P]) nextMoment(now Moment) Moment {
 	var at Moment
 	sooner := func(m Moment) {
 		if m != 0 && (at == 0 || m < at) {
@@ -752,7 +758,7 @@ func (j *Joiner[P]) nextMoment() Moment {
 		}
 	}
 	switch {
-	case j.keptN > 0 && (int(j.keptN) >= j.cfg.Want || j.stored < max(j.target, 1)):
+	case j.keptN > 0 && (int(j.keptN) >= j.cfg.Want || !j.settled(now)):
 	case j.rest != 0:
 		sooner(j.rest)
 	case !j.has(doing, toLogIn):
