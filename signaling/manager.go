@@ -73,10 +73,8 @@ type Config struct {
 	Timers   Timers                     // see Timers
 	MaxCalls int                        // live calls in both directions, 100; one more is busy
 	Admit    func(Invitation) EndReason // "" lets the call in, a reason refuses it; everybody is let in without it. It must not wait.
+	Known    func(peer string) bool     // whose streams have room of their own until their offer comes; nobody's without it. It must not wait.
 }
-
-// maxWaiting bounds the incoming streams whose offer has not come yet.
-const maxWaiting = 64
 
 // crossedFor is how long a call lost by glare is remembered, so that the
 // winning call is recognised when its offer comes later than the refusal.
@@ -92,16 +90,18 @@ type Manager struct {
 	timers   Timers
 	maxCalls int
 	admit    func(Invitation) EndReason
+	known    func(peer string) bool
 	stop     chan struct{}  // closed when nobody is waited for any more
 	running  sync.WaitGroup // one per call and per Incoming
 
-	mu      sync.Mutex
-	closed  bool                // guarded by mu, as is all below
-	calls   map[string]*Call    // by id, until their stream is closed
-	waiting map[Stream]struct{} // incoming, offer not read yet
-	crossed map[string]crossing // own calls lost by glare, by peer
-	used    map[string]struct{} // ids seen, at most maxUsed
-	usedLog []string            // the same in order of age
+	mu        sync.Mutex
+	closed    bool                // guarded by mu, as is all below
+	calls     map[string]*Call    // by id, until their stream is closed
+	waiting   waitingRoom         // incoming of peers we know, offer not read yet
+	strangers waitingRoom         // the same of all others
+	crossed   map[string]crossing // own calls lost by glare, by peer
+	used      map[string]struct{} // ids seen, at most maxUsed
+	usedLog   []string            // the same in order of age
 }
 
 type crossing struct {
@@ -112,10 +112,9 @@ type crossing struct {
 // NewManager returns a Manager without calls. Close it.
 func NewManager(cfg Config) *Manager {
 	m := &Manager{
-		log: cfg.Log, rand: cfg.Rand, timers: cfg.Timers, maxCalls: cfg.MaxCalls, admit: cfg.Admit,
+		log: cfg.Log, rand: cfg.Rand, timers: cfg.Timers, maxCalls: cfg.MaxCalls, admit: cfg.Admit, known: cfg.Known,
 		stop:    make(chan struct{}),
 		calls:   make(map[string]*Call),
-		waiting: make(map[Stream]struct{}),
 		crossed: make(map[string]crossing),
 		used:    make(map[string]struct{}),
 	}
@@ -131,6 +130,9 @@ func NewManager(cfg Config) *Manager {
 	}
 	if m.admit == nil {
 		m.admit = func(Invitation) EndReason { return "" }
+	}
+	if m.known == nil {
+		m.known = func(string) bool { return false }
 	}
 	return m
 }
@@ -200,12 +202,19 @@ func (m *Manager) dial(stream Stream, offer Offer) (*Call, error) {
 // the cause; there is nothing left to do then. The stream belongs to the
 // Manager in every case.
 func (m *Manager) Incoming(stream Stream) (*Call, error) {
-	if !m.await(stream) {
+	room := &m.strangers
+	if m.known(stream.Peer()) {
+		room = &m.waiting
+	}
+	if !m.await(stream, room) {
 		_ = stream.Reset()
-		return nil, fmt.Errorf("%w: too many streams without an offer", ErrRefused)
+		return nil, fmt.Errorf("%w: %w", ErrRefused, ErrClosed)
 	}
 	defer m.running.Done()
 	msg, err := m.readOffer(stream)
+	if !m.awaited(stream, room) {
+		return nil, fmt.Errorf("%w: too many streams without an offer", ErrRefused)
+	}
 	if err != nil {
 		return nil, m.refuse(stream, msg, err)
 	}
@@ -216,24 +225,30 @@ func (m *Manager) Incoming(stream Stream) (*Call, error) {
 	return c, nil
 }
 
-// await counts a stream whose offer has not come yet.
-func (m *Manager) await(stream Stream) bool {
+// await counts a stream whose offer has not come yet; false after Close.
+func (m *Manager) await(stream Stream, room *waitingRoom) bool {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed || len(m.waiting) >= maxWaiting {
+	if m.closed {
+		m.mu.Unlock()
 		return false
 	}
-	m.waiting[stream] = struct{}{}
+	displaced := room.enter(stream)
 	m.running.Add(1)
+	m.mu.Unlock()
+	if displaced != nil {
+		_ = displaced.Reset()
+	}
 	return true
 }
 
+// awaited ends what await began; false when the stream was displaced.
+func (m *Manager) awaited(stream Stream, room *waitingRoom) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return room.leave(stream)
+}
+
 func (m *Manager) readOffer(stream Stream) (Message, error) {
-	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.waiting, stream)
-	}()
 	defer time.AfterFunc(m.timers.Offer, func() { _ = stream.Reset() }).Stop()
 	msg, err := ReadMessage(stream)
 	if err == nil && msg.Type != TypeOffer {

@@ -374,22 +374,52 @@ func neverReads(t *testing.T, w *world) {
 	wantEnded(t, in, signaling.ReasonHangup, false)
 }
 
+// opensStreams is a stranger with any number of names whose streams carry no
+// offer: the newest have room, and those we know have room of their own.
 func opensStreams(t *testing.T, w *world) {
-	var waiting []<-chan arrival
-	for range 64 {
-		_, arrived := w.raw()
-		waiting = append(waiting, arrived)
+	var silent []<-chan arrival
+	for i := range 64 {
+		_, _, b := signalingtest.NewLink(delay, fmt.Sprint("mallory", i), "bob")
+		silent = append(silent, listen(w.bob, b))
+		synctest.Wait() // they come in this order
 	}
-	synctest.Wait()
 	begin := time.Now()
-	_, arrived := w.raw()
-	if got := <-arrived; !errors.Is(got.err, signaling.ErrRefused) || time.Since(begin) > 0 {
-		t.Errorf("stream 65 after %v: %v", time.Since(begin), got.err)
+	_, a, b := signalingtest.NewLink(delay, "stranger", "bob")
+	arrived := listen(w.bob, b)
+	if got := <-silent[0]; !errors.Is(got.err, signaling.ErrRefused) || time.Since(begin) > 0 {
+		t.Errorf("the oldest stream was displaced after %v: %v", time.Since(begin), got.err)
 	}
-	for _, arrived := range waiting {
-		<-arrived
+	mustDial(t, w.alice, a, "")
+	if got := <-arrived; got.err != nil {
+		t.Errorf("the newest stream's offer: %v", got.err)
 	}
-	w.dial() // after 10 s there is room again
+	if lines := w.bobLog.all(); len(lines) > 0 {
+		t.Errorf("a flood is logged: %q", lines)
+	}
+	for _, arrived := range silent[1:] {
+		if <-arrived; time.Since(begin) < 9*time.Second {
+			t.Fatalf("one more was displaced, after %v", time.Since(begin))
+		}
+	}
+}
+
+// TestStrangersTakeNoRoomOfThoseWeKnow: a caller we know, whose offer takes its
+// time, is not displaced by a flood of streams.
+func TestStrangersTakeNoRoomOfThoseWeKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, signaling.Config{Known: func(peer string) bool { return peer == "alice" }})
+		_, a, b := signalingtest.NewLink(delay, "alice", "bob")
+		arrived := listen(w.bob, b)
+		synctest.Wait()
+		for range 200 {
+			w.raw()
+			synctest.Wait()
+		}
+		mustDial(t, w.alice, a, "")
+		if got := <-arrived; got.err != nil {
+			t.Errorf("alice does not get through: %v", got.err)
+		}
+	})
 }
 
 func closeIsBounded(t *testing.T, w *world) {

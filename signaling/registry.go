@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -148,7 +149,7 @@ func (m *Manager) Close() error {
 	for _, c := range m.calls {
 		calls = append(calls, c)
 	}
-	for stream := range m.waiting {
+	for _, stream := range slices.Concat(m.waiting, m.strangers) {
 		_ = stream.Reset()
 	}
 	m.mu.Unlock()
