@@ -28,11 +28,12 @@ type Stream interface {
 }
 
 // Offer is what the caller shows of itself: its device certificate, the
-// binding of its media fingerprint to the device key, and the SDP offer, all
-// opaque here. An empty CallID is filled in by Dial.
+// binding of its media fingerprint to the device key, perhaps a proof that the
+// callee gave it leave to call, and the SDP offer, all opaque here. An empty
+// CallID is filled in by Dial.
 type Offer struct {
-	CallID                    string
-	Certificate, Binding, SDP []byte
+	CallID                           string
+	Certificate, Binding, Proof, SDP []byte
 }
 
 // Call is one call. Its methods may be used by any goroutine and never wait.
@@ -260,7 +261,7 @@ func (c *Call) sendLocked(t MessageType, m Message) {
 	case TypeOffer:
 		m = Message{
 			CallID: c.offer.CallID, Certificate: c.offer.Certificate, Binding: c.offer.Binding,
-			SDP: c.offer.SDP, Commit: c.exchange.commit,
+			Proof: c.offer.Proof, SDP: c.offer.SDP, Commit: c.exchange.commit,
 		}
 	case TypeReveal:
 		m = Message{Nonce: c.nonce}

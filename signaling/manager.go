@@ -181,7 +181,7 @@ func (m *Manager) dial(stream Stream, offer Offer) (*Call, error) {
 	c.exchange.caller.Nonce = c.nonce
 	check := Message{
 		V: Version, Type: TypeOffer, CallID: offer.CallID, Certificate: offer.Certificate,
-		Binding: offer.Binding, SDP: offer.SDP, Commit: commit[:],
+		Binding: offer.Binding, Proof: offer.Proof, SDP: offer.SDP, Commit: commit[:],
 	}
 	if err := check.check(); err != nil {
 		return nil, err
@@ -259,7 +259,7 @@ func (m *Manager) readOffer(stream Stream) (Message, error) {
 
 // invite turns an offer into a call, or says why not.
 func (m *Manager) invite(stream Stream, msg Message) (*Call, error) {
-	offer := Offer{CallID: msg.CallID, Certificate: msg.Certificate, Binding: msg.Binding, SDP: msg.SDP}
+	offer := Offer{CallID: msg.CallID, Certificate: msg.Certificate, Binding: msg.Binding, Proof: msg.Proof, SDP: msg.SDP}
 	rival := m.rival(stream.Peer())
 	if rival != nil && rival.ID() < offer.CallID {
 		return nil, refusal(ReasonGlare)

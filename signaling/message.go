@@ -21,6 +21,7 @@ const (
 	MaxMessage     = 64 << 10 // bytes of one frame's body
 	MaxCertificate = 2 << 10  // bytes
 	MaxBinding     = 1 << 10  // bytes
+	MaxProof       = 64       // bytes
 	MaxSDP         = 32 << 10 // bytes
 	MaxCandidate   = 2 << 10  // bytes
 	MaxText        = 200      // bytes of printable ASCII
@@ -35,7 +36,7 @@ type MessageType string
 // The message types of version 1. Others are skipped, so that a later version
 // can add some without breaking this one.
 const (
-	TypeOffer     MessageType = "offer"     // caller: call_id, certificate, binding, commit, sdp
+	TypeOffer     MessageType = "offer"     // caller: call_id, certificate, binding, commit, sdp; perhaps proof
 	TypeRinging   MessageType = "ringing"   // callee: certificate, binding, nonce together or later; sdp or later
 	TypeReveal    MessageType = "reveal"    // caller: nonce
 	TypeAccept    MessageType = "accept"    // callee: what ringing did not carry
@@ -53,6 +54,7 @@ type Message struct {
 	CallID      string      `json:"call_id,omitempty"`
 	Certificate []byte      `json:"certificate,omitempty"`
 	Binding     []byte      `json:"binding,omitempty"`
+	Proof       []byte      `json:"proof,omitempty"`
 	Commit      []byte      `json:"commit,omitempty"`
 	Nonce       []byte      `json:"nonce,omitempty"`
 	SDP         []byte      `json:"sdp,omitempty"`
@@ -146,6 +148,7 @@ func (m Message) check() error {
 	}{
 		{"certificate", len(m.Certificate), MaxCertificate},
 		{"binding", len(m.Binding), MaxBinding},
+		{"proof", len(m.Proof), MaxProof},
 		{"sdp", len(m.SDP), MaxSDP},
 		{"candidate", len(m.Candidate), MaxCandidate},
 		{"text", len(m.Text), MaxText},

@@ -45,6 +45,7 @@ func TestBoundsOfEachField(t *testing.T) {
 	for name, spoil := range map[string]func(*signaling.Message){
 		"certificate too long": func(m *signaling.Message) { m.Certificate = make([]byte, signaling.MaxCertificate+1) },
 		"binding too long":     func(m *signaling.Message) { m.Binding = make([]byte, signaling.MaxBinding+1) },
+		"proof too long":       func(m *signaling.Message) { m.Proof = make([]byte, signaling.MaxProof+1) },
 		"sdp too long":         func(m *signaling.Message) { m.SDP = make([]byte, signaling.MaxSDP+1) },
 		"candidate too long":   func(m *signaling.Message) { m.Candidate = make([]byte, signaling.MaxCandidate+1) },
 		"text too long":        func(m *signaling.Message) { m.Text = strings.Repeat("x", signaling.MaxText+1) },
@@ -71,6 +72,7 @@ func TestBoundsOfEachField(t *testing.T) {
 	largest := rawOffer()
 	largest.Certificate = make([]byte, signaling.MaxCertificate)
 	largest.Binding = make([]byte, signaling.MaxBinding)
+	largest.Proof = make([]byte, signaling.MaxProof)
 	largest.SDP = make([]byte, signaling.MaxSDP)
 	var wire bytes.Buffer
 	must(t, signaling.WriteMessage(&wire, largest))
