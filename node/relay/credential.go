@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +35,7 @@ func (s *Server) password(username string) string {
 // An allocation is made with a credential that has not expired; one that is
 // held may be refreshed with the credential it was made with, or a call would
 // end with it.
-func (s *Server) authenticate(ra *turn.RequestAttributes) (client string, key []byte, ok bool) {
+func (s *Server) authenticate(ra *turn.RequestAttributes) (userID string, key []byte, ok bool) {
 	expiry, client, found := strings.Cut(ra.Username, ":")
 	unix, err := strconv.ParseInt(expiry, 10, 64)
 	if !found || err != nil || client == "" || len(client) > maxClient {
@@ -51,22 +50,6 @@ func (s *Server) authenticate(ra *turn.RequestAttributes) (client string, key []
 		s.refused.Add(1)
 		return "", nil, false
 	}
-	return client, turn.GenerateAuthKey(ra.Username, ra.Realm, s.password(ra.Username)), true
-}
-
-// withinQuota tells pion whether this client may have one more allocation. It
-// gives the client the right error code (486); the count itself is taken in
-// reserve.
-func (s *Server) withinQuota(client, _ string, _ net.Addr) bool {
-	s.mu.Lock()
-	ok := s.roomFor(client)
-	s.mu.Unlock()
-	if !ok {
-		s.refused.Add(1)
-	}
-	return ok
-}
-
-func (s *Server) roomFor(client string) bool {
-	return !s.closed && s.clients[client] < s.limits.PerClient && len(s.relayed) < s.limits.Allocations
+	who := account{client: client, from: network(ra.SrcAddr).String()}
+	return who.String(), turn.GenerateAuthKey(ra.Username, ra.Realm, s.password(ra.Username)), true
 }

@@ -105,7 +105,7 @@ func closeAll(ends []end) {
 	}
 }
 
-// listener bounds the number of TCP connections, and closes the idle ones and,
+// listener bounds the number of TCP connections, in all and from one address, and closes the idle ones and,
 // with the server, the rest.
 type listener struct {
 	net.Listener
@@ -129,11 +129,17 @@ func (l *listener) Accept() (net.Conn, error) {
 func (s *Server) admit(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.conns) >= s.limits.Conns {
+	from, same := network(c.RemoteAddr()), 0
+	for _, other := range s.conns {
+		if other == from {
+			same++
+		}
+	}
+	if s.closed || len(s.conns) >= s.limits.Conns || same >= s.limits.PerAddress {
 		s.refused.Add(1)
 		return false
 	}
-	s.conns[c] = struct{}{}
+	s.conns[c] = from
 	s.held.Add(1)
 	return true
 }

@@ -66,7 +66,7 @@ func (s *Server) Serve(rw io.ReadWriter, client string) error {
 
 func (s *Server) grant(client string) reply {
 	s.mu.Lock()
-	closed, full := s.closed, !s.roomFor(client)
+	closed, full := s.closed, !s.roomFor(account{client: client})
 	s.mu.Unlock()
 	r := reply{Version: version}
 	switch {

@@ -46,6 +46,7 @@ var (
 // default beside it.
 type Limits struct {
 	PerClient   int           // allocations of one phone at a time; 4: two calls, each by UDP and by TCP
+	PerAddress  int           // allocations, and TCP connections, of one IPv4 address or IPv6 /64; 128: two for each of 64 phones behind it
 	Allocations int           // allocations in all; 256
 	Conns       int           // TCP connections in all; 512
 	Rate        int           // bytes/s of one allocation in each direction; 64,000: five times a call with double redundancy
@@ -61,6 +62,7 @@ func (l Limits) orDefault() Limits {
 		}
 	}
 	set(&l.PerClient, 4)
+	set(&l.PerAddress, 128)
 	set(&l.Allocations, 256)
 	set(&l.Conns, 512)
 	set(&l.Rate, 64_000)
@@ -116,8 +118,9 @@ type Server struct {
 	mu      sync.Mutex     // guards the rest
 	closed  bool
 	clients map[string]int             // allocations per client
+	from    map[string]int             // allocations per network
 	relayed map[netip.AddrPort]*socket // by relayed address
-	conns   map[*conn]struct{}
+	conns   map[*conn]netip.Prefix     // with the network they come from
 }
 
 // NewServer listens and serves until Close.
@@ -127,9 +130,10 @@ func NewServer(cfg Config) (*Server, error) {
 		log:     cfg.Log,
 		now:     cfg.Now,
 		clients: make(map[string]int),
+		from:    make(map[string]int),
 		own:     make(map[netip.Addr]bool),
 		relayed: make(map[netip.AddrPort]*socket),
-		conns:   make(map[*conn]struct{}),
+		conns:   make(map[*conn]netip.Prefix),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -32,7 +32,7 @@ func (g *generator) AllocatePacketConn(cfg turn.AllocateListenerConfig) (net.Pac
 	sock := &socket{
 		UDPConn: raw.(*net.UDPConn),
 		server:  g.server,
-		client:  cfg.UserID,
+		holder:  parseAccount(cfg.UserID),
 		in:      newBucket(g.server.limits.Rate, g.server.now()),
 		out:     newBucket(g.server.limits.Rate, g.server.now()),
 	}
@@ -56,12 +56,12 @@ func (g *generator) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) {
 func (s *Server) reserve(sock *socket) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.roomFor(sock.client) {
+	if !s.roomFor(sock.holder) {
 		s.refused.Add(1)
 		sock.UDPConn.Close()
 		return errOverLimit
 	}
-	s.clients[sock.client]++
+	s.count(sock.holder, 1)
 	s.relayed[sock.at()] = sock
 	s.held.Add(1)
 	s.allocated.Add(1)
@@ -73,9 +73,7 @@ func (s *Server) release(sock *socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.relayed, sock.at())
-	if s.clients[sock.client]--; s.clients[sock.client] == 0 {
-		delete(s.clients, sock.client)
-	}
+	s.count(sock.holder, -1)
 	s.held.Done()
 }
 
@@ -92,7 +90,7 @@ func (s *Server) isRelayed(at netip.AddrPort) bool {
 type socket struct {
 	*net.UDPConn
 	server  *Server
-	client  string
+	holder  account
 	in, out *bucket
 	life    *time.Timer
 	once    sync.Once
