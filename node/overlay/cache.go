@@ -79,11 +79,19 @@ func LoadFile(path, what string, log *slog.Logger, parse func([]byte) error) err
 		return nil
 	}
 	aside := path + ".unreadable"
+	for i := 2; exists(aside); i++ {
+		aside = fmt.Sprintf("%s.unreadable-%d", path, i)
+	}
 	log.Warn("file set aside", "what", what, "err", err, "file", aside)
 	if err = os.Rename(path, aside); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 type cacheJSON struct {
@@ -232,5 +240,17 @@ func WriteFileAtomic(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), path)
+	if err = os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory outlive a power cut.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

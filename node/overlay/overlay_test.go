@@ -313,9 +313,16 @@ func TestUnreadablePeerCacheIsSetAside(t *testing.T) {
 			if err != nil || len(c.candidates()) != 0 {
 				t.Fatalf("%v", err)
 			}
-			aside, err := os.ReadFile(path + ".unreadable")
-			if err != nil || string(aside) != text {
-				t.Errorf("set aside %q, %v", aside, err)
+			if err := os.WriteFile(path, []byte("another"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err = loadCache(dir, quiet()); err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range map[string]string{".unreadable": text, ".unreadable-2": "another"} {
+				if aside, err := os.ReadFile(path + name); err != nil || string(aside) != want {
+					t.Errorf("set aside as %s: %q, %v", name, aside, err)
+				}
 			}
 		})
 	}
