@@ -79,6 +79,7 @@ type dialback struct {
 
 	mu     sync.Mutex
 	dialer host.Host // made at the first request
+	closed bool
 	asked  map[peer.ID][]time.Time
 }
 
@@ -92,9 +93,9 @@ func newDialback(o *Overlay) *dialback {
 func (d *dialback) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.closed = true
 	if d.dialer != nil {
 		_ = d.dialer.Close()
-		d.dialer = nil
 	}
 }
 
@@ -275,7 +276,10 @@ func (d *dialback) dial(ctx context.Context, target ma.Multiaddr, asker peer.ID)
 func (d *dialback) host() (host.Host, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.dialer != nil {
+	switch {
+	case d.closed:
+		return nil, context.Canceled
+	case d.dialer != nil:
 		return d.dialer, nil
 	}
 	h, err := libp2p.New(
@@ -287,6 +291,9 @@ func (d *dialback) host() (host.Host, error) {
 		libp2p.EnableRelay(),
 		libp2p.DisableMetrics(),
 	)
+	if err != nil {
+		return nil, fmt.Errorf("a host to dial back from: %w", err)
+	}
 	d.dialer = h
-	return h, err
+	return h, nil
 }

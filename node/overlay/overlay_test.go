@@ -225,6 +225,14 @@ func TestDialbackIsBounded(t *testing.T) {
 	}
 }
 
+func TestDialbackMakesNoHostAfterClose(t *testing.T) {
+	d := newDialback(member(t, true))
+	d.close()
+	if h, err := d.host(); err == nil {
+		t.Errorf("a host after close: %v", h.Close())
+	}
+}
+
 func TestUsefulAddresses(t *testing.T) {
 	a := ma.StringCast
 	loop, lan, public := a("/ip4/127.0.0.1/tcp/1"), a("/ip4/192.168.1.2/tcp/1"), a("/ip4/11.0.0.1/tcp/1")
