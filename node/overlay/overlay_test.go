@@ -185,6 +185,10 @@ func TestAnotherRelayWhenOneIsLost(t *testing.T) {
 		defer r.mu.Unlock()
 		return r.state == ReachRelay && r.relay == servers[1-i].host.ID()
 	})
+	conns := r.o.host.ConnManager()
+	if conns.IsProtected(servers[i].host.ID(), relayTag) || !conns.IsProtected(servers[1-i].host.ID(), relayTag) {
+		t.Error("the relay that holds our reservation, and no other, is to be protected")
+	}
 }
 
 func TestDialbackDialsNobodyElse(t *testing.T) {

@@ -137,7 +137,8 @@ func (r *reach) lost(p peer.ID) {
 	if p == "" || p != r.relay {
 		return
 	}
-	r.relay, r.circuits, r.stale = "", nil, true
+	r.holdLocked("")
+	r.circuits, r.stale = nil, true
 	if r.state == ReachRelay {
 		r.state, r.why = ReachUnknown, "the connection to the relay was lost"
 	}
@@ -279,7 +280,8 @@ func btoi(b bool) int {
 // we have talked to, and the witness is one.
 func (r *reach) settle(p proof, natted bool) {
 	r.mu.Lock()
-	r.proven, r.circuits, r.relay, r.expires = p.direct, p.circuits, p.relay, p.expires
+	r.holdLocked(p.relay)
+	r.proven, r.circuits, r.expires = p.direct, p.circuits, p.expires
 	r.asked, r.why = true, ""
 	switch {
 	case len(p.direct) > 0 && (!natted || r.o.Serving()):

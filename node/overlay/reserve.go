@@ -45,12 +45,27 @@ func (r *reach) reserve(ctx context.Context) (peer.ID, time.Time, error) {
 	for _, p := range relays {
 		got, refusal := relayclient.Reserve(ctx, r.o.host, peer.AddrInfo{ID: p})
 		if refusal == nil {
-			r.o.host.ConnManager().Protect(p, relayTag)
 			return p, got.Expiration, nil
 		}
 		err = fmt.Errorf("relay %s refused: %w", tail(p), refusal)
 	}
 	return "", time.Time{}, err
+}
+
+// holdLocked notes whose reservation we hold, "" for none; its connection, and no
+// earlier one's, is protected from being trimmed.
+func (r *reach) holdLocked(relay peer.ID) {
+	if relay == r.relay {
+		return
+	}
+	conns := r.o.host.ConnManager()
+	if r.relay != "" {
+		conns.Unprotect(r.relay, relayTag)
+	}
+	if relay != "" {
+		conns.Protect(relay, relayTag)
+	}
+	r.relay = relay
 }
 
 // circuitsVia returns our own addresses through a relay we are connected to, one
