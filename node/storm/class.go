@@ -3,7 +3,7 @@ package storm
 import "time"
 
 // Moment is a point in time: what has passed since an epoch of the driver's
-// choosing. It never runs backwards.
+// choosing, and more than nothing. It never runs backwards.
 type Moment = time.Duration
 
 // Class says what a piece of work is for. A lower number comes first.

@@ -150,17 +150,18 @@ func (g *Gate[P]) Ask(now Moment, q *Question[P], unit float64, a *Answer[P]) {
 	g.fill(now)
 	g.asked++
 	a.Verdict, a.N, a.Slot, a.Delay = Silent, 0, 0, 0
-	if !g.mayAnswer(now, q.Class) {
-		g.refused++
-		g.pool = max(g.pool-g.cfg.Unread, -4*g.cfg.Burst)
-		return
-	}
-	a.Uptime, a.Load, a.Window, a.Floor = now-g.born, g.Load(), g.window, g.floor()
 	if g.admit(now, q) {
+		g.pay()
 		a.Verdict = Come
+		g.describe(now, a)
 		return
 	}
 	g.refused++
+	if !g.mayRefuse(now) {
+		g.pool = max(g.pool-g.cfg.Unread, -4*g.cfg.Burst)
+		return
+	}
+	g.describe(now, a)
 	a.Verdict = Wait
 	g.promise(now, unit, a)
 	if g.cfg.Off.Has(Referrals) {
@@ -168,21 +169,29 @@ func (g *Gate[P]) Ask(now Moment, q *Question[P], unit float64, a *Answer[P]) {
 	}
 }
 
-// mayAnswer takes the cost of an answer from the first budget that has it.
-func (g *Gate[P]) mayAnswer(now Moment, c Class) bool {
+// describe fills in what every answer tells of the server.
+func (g *Gate[P]) describe(now Moment, a *Answer[P]) {
+	a.Uptime, a.Load, a.Window, a.Floor = now-g.born, g.Load(), g.window, g.floor()
+}
+
+// pay takes the cost of an answer from the first budget that has it.
+func (g *Gate[P]) pay() {
 	if g.answers > 0 {
 		g.answers -= g.cfg.Refusal
-		return true
-	}
-	keep := g.keep(c)
-	if c >= LogIn && g.cfg.Off.Has(ReferFirst) && g.hasFresh(now) {
-		keep = g.keep(Presence)
-	}
-	if g.pool > keep || !g.cfg.Off.Has(Budget) {
+	} else {
 		g.pool -= g.cfg.Refusal
-		return true
 	}
-	return false
+}
+
+// mayRefuse pays for a refusal. Refusing has a small budget of its own; only a
+// server that can name new ones spends more on it than that, and less on serving.
+func (g *Gate[P]) mayRefuse(now Moment) bool {
+	refers := g.cfg.Off.Has(ReferFirst) && g.hasFresh(now) && g.pool > g.keep(Presence)
+	if g.answers <= 0 && !refers && g.cfg.Off.Has(Budget) {
+		return false
+	}
+	g.pay()
+	return true
 }
 
 // keep is what class c leaves in the pool.
@@ -223,13 +232,12 @@ func (g *Gate[P]) promise(now Moment, unit float64, a *Answer[P]) {
 		return
 	}
 	g.line = max(g.line, now+slotNear)
-	a.Slot = g.line
-	if g.line > now+slotFar { // a line nobody should stand in
-		a.Slot = now + slotFar/2 + time.Duration(unit*float64(slotFar)/2)
-	} else {
-		g.line += time.Duration(float64(g.cost[LogIn]) / (g.cfg.Capacity * slotShare))
+	if g.line > now+slotFar { // a line nobody should stand in: ask again, without a promise
+		a.Delay = slotFar/2 + time.Duration(unit*float64(slotFar)/2)
+		return
 	}
-	a.Delay = a.Slot - now
+	a.Slot, a.Delay = g.line, g.line-now
+	g.line += time.Duration(float64(g.cost[LogIn]) / (g.cfg.Capacity * slotShare))
 }
 
 // refer names peers that are in and serve, the newest among them, from a random

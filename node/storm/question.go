@@ -37,9 +37,9 @@ const MaxReferrals = 8
 type Answer[P comparable] struct {
 	Verdict Verdict
 	// Slot is the moment, on the server's clock, from which the asker has priority.
-	// With Wait only. On the wire it goes with a MAC.
+	// With Wait only; 0 promises nothing. On the wire it goes with a MAC.
 	Slot Moment
-	// Delay is Slot seen from now.
+	// Delay is how long to wait before asking again: until the slot, if there is one.
 	Delay time.Duration
 	// Referrals are N peers that are in and serve.
 	Referrals [MaxReferrals]P
