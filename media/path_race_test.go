@@ -10,6 +10,17 @@ import (
 	"github.com/peerd/peerd/media/mediatest"
 )
 
+// TestPathIsUpWhenPionHasOvertakenItself: ICE and DTLS are up, and that counts.
+func TestPathIsUpWhenPionHasOvertakenItself(t *testing.T) {
+	var codec mediatest.Codec
+	p := mediatest.NewPair(t, [2]transport.Net{}, configs(&codec))
+	for _, e := range p {
+		e.Session.Mislead()
+	}
+	p.Connect(t)
+	p.AwaitUp(t)
+}
+
 // TestPathAndStatsAtAnyTime asks for figures from the first moment on, as a
 // watcher does; the race detector is the judge. Before PathUp there is no path.
 func TestPathAndStatsAtAnyTime(t *testing.T) {

@@ -285,10 +285,9 @@ func (s *Session) next() (chan<- Event, Event) {
 	return s.events, s.queue[0]
 }
 
-// follow turns a change of pion's state into events. pion reports changes in
-// any order, so the state itself is read, not the report.
+// follow turns a change of the path's state into events.
 func (s *Session) follow(last webrtc.PeerConnectionState) webrtc.PeerConnectionState {
-	now := s.pc.ConnectionState()
+	now := pathState(s.pc.ICEConnectionState(), s.sender.Transport().State())
 	if now == last || s.finished.Load() {
 		return last
 	}
@@ -304,6 +303,26 @@ func (s *Session) follow(last webrtc.PeerConnectionState) webrtc.PeerConnectionS
 	default: // still on its way
 	}
 	return now
+}
+
+// pathState joins the states of ICE and DTLS as WebRTC does. pion does so in two
+// goroutines, one for each of the two, and the one that comes last may have looked
+// first: its ConnectionState can stay at "connecting" on a path that is up. So its
+// reports are taken as hints only, and the two states are read.
+func pathState(ice webrtc.ICEConnectionState, dtls webrtc.DTLSTransportState) webrtc.PeerConnectionState {
+	switch {
+	case ice == webrtc.ICEConnectionStateFailed || dtls == webrtc.DTLSTransportStateFailed:
+		return webrtc.PeerConnectionStateFailed
+	case ice == webrtc.ICEConnectionStateClosed || dtls == webrtc.DTLSTransportStateClosed:
+		return webrtc.PeerConnectionStateClosed
+	case ice == webrtc.ICEConnectionStateDisconnected:
+		return webrtc.PeerConnectionStateDisconnected
+	case dtls == webrtc.DTLSTransportStateConnected &&
+		(ice == webrtc.ICEConnectionStateConnected || ice == webrtc.ICEConnectionStateCompleted):
+		return webrtc.PeerConnectionStateConnected
+	default:
+		return webrtc.PeerConnectionStateConnecting
+	}
 }
 
 func (s *Session) whyClosed(state webrtc.PeerConnectionState) error {
