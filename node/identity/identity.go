@@ -20,6 +20,8 @@ type Identity struct {
 	deviceKey  crypto.PrivKey
 	device     DeviceID
 
+	attempt sync.Mutex // held by Attempt
+
 	mu          sync.RWMutex // guards everything below
 	name        string
 	account     AccountID // zero until linked

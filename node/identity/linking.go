@@ -134,6 +134,25 @@ func (id *Identity) Approve(requestText string, now time.Time) (string, Certific
 	return grant, cert, err
 }
 
+// Attempt runs change, which is to be Approve or Revoke, and then save. Where
+// either fails, the devices and withdrawals are again what they were: what is
+// told to others is no more than what is kept. One Attempt runs at a time.
+func (id *Identity) Attempt(change, save func() error) error {
+	id.attempt.Lock()
+	defer id.attempt.Unlock()
+	devices, revoked := id.Devices(), id.Revoked()
+	err := change()
+	if err == nil {
+		err = save()
+	}
+	if err != nil {
+		id.mu.Lock()
+		defer id.mu.Unlock()
+		id.devices, id.revoked = devices, revoked
+	}
+	return err
+}
+
 // sealGrant needs id.mu.
 func (id *Identity) sealGrant(r request, cert Certificate) (string, error) {
 	body, err := json.Marshal(grantBody{

@@ -25,14 +25,14 @@ func (p *Phone) Devices() []AccountDevice {
 // AddDevice certifies another device from the request it printed, and returns
 // what is to be given back to it.
 func (p *Phone) AddDevice(request string) (certificate string, err error) {
-	grant, _, err := p.cfg.Identity.Approve(request, time.Now())
+	err = p.cfg.Identity.Attempt(func() error {
+		certificate, _, err = p.cfg.Identity.Approve(request, time.Now())
+		return err
+	}, p.cfg.SaveIdentity)
 	if err != nil {
 		return "", fmt.Errorf("add a device: %w", err)
 	}
-	if err := p.cfg.SaveIdentity(); err != nil {
-		return "", fmt.Errorf("add a device: %w", err)
-	}
-	return grant, nil
+	return certificate, nil
 }
 
 // RevokeDevice takes the certificate away from a device of our account.
@@ -41,10 +41,11 @@ func (p *Phone) RevokeDevice(id string) error {
 		if cert.Device.String() != id {
 			continue
 		}
-		if err := p.cfg.Identity.Revoke(cert.Device); err != nil {
+		err := p.cfg.Identity.Attempt(func() error { return p.cfg.Identity.Revoke(cert.Device) }, p.cfg.SaveIdentity)
+		if err != nil {
 			return fmt.Errorf("revoke device %s: %w", id, err)
 		}
-		return p.cfg.SaveIdentity()
+		return nil
 	}
 	return fmt.Errorf("revoke device %q: %w", id, ErrNoSuchDevice)
 }
