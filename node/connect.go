@@ -21,10 +21,15 @@ const connectLimit = 20 * time.Second
 
 // Connect finds a device of the link's account and connects to it. It races the
 // last known addresses with the DHT; the first verified device wins. Errors wrap
-// ErrNotFound, ErrUnreachable or ErrRevoked.
+// ErrNotFound, ErrUnreachable, ErrRevoked or ErrClosed.
 func (n *Node) Connect(ctx context.Context, link identity.Link) (Peer, error) {
+	if !n.enter() {
+		return Peer{}, ErrClosed
+	}
+	defer n.leave()
 	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
+	defer context.AfterFunc(n.ctx, cancel)()
 	r := &race{n: n, ctx: ctx, link: link, won: make(chan Peer, 1), tried: make(map[string]bool)}
 	book := n.book.devices(link.Account, n.now())
 	if p, ok := n.answering(ctx, book); ok {
@@ -36,7 +41,7 @@ func (n *Node) Connect(ctx context.Context, link identity.Link) (Peer, error) {
 	}
 	r.wg.Go(r.search)
 	idle := make(chan struct{})
-	go func() { r.wg.Wait(); r.dials.Wait(); close(idle) }()
+	n.wg.Go(func() { r.wg.Wait(); r.dials.Wait(); close(idle) }) // the losers may need longer than this
 	select {
 	case p := <-r.won:
 		n.met(p)
@@ -107,6 +112,8 @@ func (r *race) failure() error {
 	defer r.mu.Unlock()
 	base := ErrNotFound
 	switch {
+	case r.n.ctx.Err() != nil:
+		base = ErrClosed
 	case r.known > 0 && r.revoked == r.known:
 		base = ErrRevoked
 	case r.known > 0:

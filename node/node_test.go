@@ -259,6 +259,22 @@ func TestCloseTwice(t *testing.T) {
 	}
 }
 
+// TestNoConnectAfterClose: nothing is begun that Close would not wait for.
+func TestNoConnectAfterClose(t *testing.T) {
+	cfg := nodetest.Config(t, "alice", node.RoleClient, nil)
+	bob := nodetest.Config(t, "bob", node.RoleClient, nil).Identity.Link()
+	n, err := node.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = n.Connect(t.Context(), bob); !errors.Is(err, node.ErrClosed) {
+		t.Errorf("after Close: %v, want ErrClosed", err)
+	}
+}
+
 // befriend makes two members contacts of each other and waits until both know it.
 func befriend(t *testing.T, a, b *nodetest.Member) {
 	t.Helper()

@@ -40,6 +40,9 @@ type Node struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	once   sync.Once
+
+	entry  sync.Mutex
+	closed bool // guarded by entry: wg may be waited for
 }
 
 // Open starts a node and returns as soon as its host listens; logging in goes on
@@ -135,6 +138,9 @@ func (n *Node) Close() error {
 	var err error
 	n.once.Do(func() {
 		n.sayGoodbye()
+		n.entry.Lock()
+		n.closed = true
+		n.entry.Unlock()
 		n.cancel()
 		n.turn.close()
 		err = n.over.Close()
@@ -144,6 +150,18 @@ func (n *Node) Close() error {
 	})
 	return err
 }
+
+// enter counts a caller whom Close waits for, until leave; false after Close.
+func (n *Node) enter() bool {
+	n.entry.Lock()
+	defer n.entry.Unlock()
+	if !n.closed {
+		n.wg.Add(1)
+	}
+	return !n.closed
+}
+
+func (n *Node) leave() { n.wg.Done() }
 
 // poke makes the watcher look at the facts again.
 func (n *Node) poke() {
