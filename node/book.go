@@ -56,7 +56,8 @@ type contactedDevice struct {
 }
 
 // loadBook reads the book. One that cannot be read is set aside, not destroyed:
-// what it held can be found again through the DHT.
+// what it held can be found again through the DHT. But a withdrawal may be seen
+// late or never again, so of a newer version's book what is understood is kept.
 func loadBook(dir string, log *slog.Logger) (*book, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("node directory: %w", err)
@@ -67,8 +68,8 @@ func loadBook(dir string, log *slog.Logger) (*book, error) {
 	}
 	err := overlay.LoadFile(b.path, "contacts book", log, func(data []byte) error {
 		people, parseErr := parseBook(data)
-		if parseErr == nil {
-			b.people = people
+		if people != nil {
+			b.people, b.dirty = people, parseErr != nil
 		}
 		return parseErr
 	})
@@ -100,7 +101,8 @@ type deviceJSON struct {
 }
 
 // parseBook reads a contacts book. Devices without a well-formed certificate are
-// left out; whether a certificate is true and valid is asked at every use.
+// left out; whether a certificate is true and valid is asked at every use. With
+// errBookVersion come the people of a newer version as far as they are understood.
 func parseBook(data []byte) (map[identity.AccountID]*person, error) {
 	if len(data) > maxBookBytes {
 		return nil, fmt.Errorf("contacts book of %d bytes", len(data))
@@ -109,8 +111,8 @@ func parseBook(data []byte) (map[identity.AccountID]*person, error) {
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, fmt.Errorf("contacts book: %w", err)
 	}
-	if file.Version != bookVersion {
-		return nil, fmt.Errorf("%w: %d, this peerd reads %d", errBookVersion, file.Version, bookVersion)
+	if file.Version < bookVersion {
+		return nil, fmt.Errorf("contacts book of version %d", file.Version)
 	}
 	people := make(map[identity.AccountID]*person)
 	for _, in := range file.People {
@@ -131,6 +133,9 @@ func parseBook(data []byte) (map[identity.AccountID]*person, error) {
 			}
 			people[cert.Account] = p
 		}
+	}
+	if file.Version > bookVersion {
+		return people, fmt.Errorf("%w: %d, this peerd reads %d", errBookVersion, file.Version, bookVersion)
 	}
 	return people, nil
 }

@@ -251,7 +251,7 @@ func FuzzContactsBook(f *testing.F) {
 	f.Add([]byte(`{"version":1,"people":[{"devices":[{"certificate":"AA=="}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		people, err := parseBook(data)
-		if err != nil && people != nil {
+		if err != nil && people != nil && !errors.Is(err, errBookVersion) {
 			t.Error("people beside an error")
 		}
 		for _, p := range people {

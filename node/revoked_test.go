@@ -1,7 +1,11 @@
 package node
 
 import (
+	"bytes"
 	"crypto/rand"
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -57,6 +61,39 @@ func TestRevocationOutlivesItsRecord(t *testing.T) {
 	n = reopen(t, cfg, alice.Link())
 	if !n.Revoked(alice.Account(), stolen.Device()) {
 		t.Error("the withdrawal was forgotten by a restart")
+	}
+}
+
+// TestWithdrawalsSurviveADowngrade: the book of a newer peerd is set aside, but
+// what it says about withdrawn devices counts.
+func TestWithdrawalsSurviveADowngrade(t *testing.T) {
+	alice, stolen := person1(t, "alice"), device1(t, "stolen")
+	data, err := json.Marshal(map[string]any{"version": 2, "people": []any{map[string]any{
+		"seq": 7, "revoked": []string{stolen.Device().String()}, "new": true,
+		"devices": []any{map[string]any{"certificate": alice.Certificate().Marshal()}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, bookFile)
+	if err = os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is a book of this version
+		b, err := loadBook(dir, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !b.isRevoked(alice.Account(), stolen.Device()) {
+			t.Error("the withdrawal is lost")
+		}
+		if err = b.save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if aside, err := os.ReadFile(path + ".unreadable"); err != nil || !bytes.Equal(aside, data) {
+		t.Errorf("set aside %q, %v", aside, err)
 	}
 }
 
