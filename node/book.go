@@ -259,6 +259,27 @@ func (b *book) isRevoked(account identity.AccountID, device identity.DeviceID) b
 	return p != nil && slices.Contains(p.Revoked, device)
 }
 
+// hasRecord reports whether an account record of a contact was ever seen.
+func (b *book) hasRecord(account identity.AccountID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.people[account]
+	return p != nil && p.Seq > 0
+}
+
+// knows reports whether a device is one of a contact's, and not withdrawn.
+func (b *book) knows(device identity.DeviceID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for account, p := range b.people {
+		_, contact := b.links[account]
+		if contact && p.Devices[device] != nil && !slices.Contains(p.Revoked, device) {
+			return true
+		}
+	}
+	return false
+}
+
 // learnAccount takes a verified account record. Accounts that are no contacts are
 // not remembered.
 func (b *book) learnAccount(account identity.AccountID, a presence.Account) error {
@@ -268,11 +289,22 @@ func (b *book) learnAccount(account identity.AccountID, a presence.Account) erro
 		}
 		p.Seq = a.Seq
 		p.withdraw(a)
+		p.strike(a)
 		for _, cert := range a.Devices {
 			p.device(cert)
 		}
 		return nil
 	})
+}
+
+// strike forgets the devices that an account record neither lists nor withdraws.
+func (p *person) strike(a presence.Account) {
+	for id := range p.Devices {
+		listed := slices.ContainsFunc(a.Devices, func(c identity.Certificate) bool { return c.Device == id })
+		if !listed && !slices.Contains(p.Revoked, id) {
+			delete(p.Devices, id)
+		}
+	}
 }
 
 // withdraw adds what a record withdraws to what older ones did: a record has room
@@ -289,11 +321,15 @@ func (p *person) withdraw(a presence.Account) {
 }
 
 // learnPresence takes a verified presence record; heard says that the device
-// itself sent it, just now.
+// itself sent it, just now. Once an account record is held, the account has no
+// other devices than those it lists, whatever their certificates say.
 func (b *book) learnPresence(cert identity.Certificate, rec presence.Presence, heard time.Time) error {
 	return b.change(cert.Account, func(p *person) error {
 		if slices.Contains(p.Revoked, cert.Device) {
 			return ErrRevoked
+		}
+		if p.Seq > 0 && p.Devices[cert.Device] == nil {
+			return ErrUnlisted
 		}
 		d := p.device(cert)
 		if err := presence.Newer(d.Seq, rec.Seq); err != nil {

@@ -16,6 +16,9 @@ import (
 	"github.com/peerd/peerd/node/presence"
 )
 
+// newestOf is how many answers of the DHT the newest is taken of.
+const newestOf = 4
+
 // connectLimit bounds one Connect, however long its context lives.
 const connectLimit = 20 * time.Second
 
@@ -190,7 +193,7 @@ func parseAddrs(texts []string) []ma.Multiaddr {
 // search asks the DHT: for any valid record first, and when what that led to does
 // not answer, for the newest of several, as the first may be stale.
 func (r *race) search() {
-	for _, quorum := range []int{1, 4} {
+	for _, quorum := range []int{1, newestOf} {
 		account, err := r.account(quorum)
 		if err != nil {
 			r.note(err)

@@ -38,6 +38,8 @@ type contacts struct {
 	pace map[identity.AccountID]pace            // bounds what is done for it
 	told map[identity.DeviceID]uint64           // sequence of our record that the device has
 	last map[identity.AccountID]ContactPresence // as last announced
+	// looked is when an account record was last looked for because of a device that it did not list.
+	looked map[identity.AccountID]time.Time
 }
 
 // seek is when to look for a contact.
@@ -76,6 +78,7 @@ func (c *contacts) init() {
 	c.pace = make(map[identity.AccountID]pace)
 	c.told = make(map[identity.DeviceID]uint64)
 	c.last = make(map[identity.AccountID]ContactPresence)
+	c.looked = make(map[identity.AccountID]time.Time)
 }
 
 // SetContacts replaces the list of accounts whose presence we keep and whom we
@@ -254,7 +257,7 @@ func (n *Node) isConnected(device identity.DeviceID) bool {
 
 // Presence returns what is known about an account.
 func (n *Node) Presence(account identity.AccountID) ContactPresence {
-	p := ContactPresence{State: Unknown, Devices: []DevicePresence{}}
+	p := ContactPresence{State: Unknown, Devices: []DevicePresence{}, Listed: n.book.hasRecord(account)}
 	for _, d := range n.book.devices(account, n.now()) {
 		if d.revoked {
 			continue
@@ -278,6 +281,9 @@ func (n *Node) Presence(account identity.AccountID) ContactPresence {
 func (n *Node) Revoked(account identity.AccountID, device identity.DeviceID) bool {
 	return n.book.isRevoked(account, device)
 }
+
+// Knows reports whether a device is one of a contact's. It does not wait.
+func (n *Node) Knows(device identity.DeviceID) bool { return n.book.knows(device) }
 
 func (n *Node) stateOf(d known) PresenceState {
 	switch {

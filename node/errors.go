@@ -13,6 +13,8 @@ var (
 	ErrUnreachable = errors.New("no device of this account can be reached")
 	// ErrRevoked: the account has withdrawn the certificate of the device.
 	ErrRevoked = errors.New("the account has revoked this device")
+	// ErrUnlisted: the newest account record we hold does not list the device.
+	ErrUnlisted = errors.New("the account does not list this device")
 	// ErrClosed: the node has been closed.
 	ErrClosed = errors.New("the node is closed")
 	// ErrPortInUse: an explicitly asked listen address is taken by another program.

@@ -19,6 +19,8 @@ import (
 const (
 	greetLimit   = 5 * time.Second
 	goodbyeLimit = 500 * time.Millisecond
+	// lookAgainEvery bounds what a device that its account does not list can make us do.
+	lookAgainEvery = time.Minute
 )
 
 // errStranger: the account that greets is not among the contacts.
@@ -126,11 +128,39 @@ func (n *Node) learn(device identity.DeviceID, g greeting) error {
 	if err != nil {
 		return err
 	}
-	if err := n.book.learnPresence(g.cert, p, now); err != nil {
+	err = n.book.learnPresence(g.cert, p, now)
+	if errors.Is(err, ErrUnlisted) && n.lookAgain(link) {
+		err = n.book.learnPresence(g.cert, p, now)
+	}
+	if err != nil {
 		return err
 	}
 	n.met(Peer{Device: device, Certificate: g.cert})
 	return nil
+}
+
+// lookAgain looks for an account record newer than the one we hold, but not
+// often, and reports whether there is one: a device may be newer than ours.
+func (n *Node) lookAgain(link identity.Link) bool {
+	if !n.contacts.mayLookAgain(link.Account, n.now()) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, greetLimit/2) // the greeting is still to be answered
+	defer cancel()
+	r := &race{n: n, ctx: ctx, link: link}
+	_, err := r.account(newestOf)
+	return err == nil
+}
+
+// mayLookAgain allows it once in lookAgainEvery for each contact.
+func (c *contacts) mayLookAgain(account identity.AccountID, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last, ever := c.looked[account]; ever && now.Sub(last) < lookAgainEvery {
+		return false
+	}
+	c.looked[account] = now
+	return true
 }
 
 // sayGoodbye tells the connected contacts that we leave, so that they need not

@@ -124,6 +124,8 @@ type ContactPresence struct {
 	Evidence  time.Time        `json:"evidence"`   // when we last heard from it; zero: never
 	SignedOff bool             `json:"signed_off"` // what we heard then was a goodbye
 	Devices   []DevicePresence `json:"devices"`
+	// Listed says that Devices are those of an account record: there are no others.
+	Listed bool `json:"listed"`
 }
 
 // DevicePresence is the presence of one device of a contact.
@@ -172,6 +174,7 @@ type API interface {
 	SetContacts([]identity.Link)
 	Presence(identity.AccountID) ContactPresence
 	Revoked(identity.AccountID, identity.DeviceID) bool
+	Knows(identity.DeviceID) bool
 	Connect(context.Context, identity.Link) (Peer, error)
 	Stream(context.Context, identity.DeviceID, string) (Stream, error)
 	Answers(context.Context, identity.DeviceID) bool

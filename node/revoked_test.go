@@ -38,12 +38,15 @@ func TestRevocationOutlivesItsRecord(t *testing.T) {
 	}
 	n := reopen(t, cfg, alice.Link())
 	learned(t, n, alice, before)
-	if n.Revoked(alice.Account(), stolen.Device()) {
+	if n.Revoked(alice.Account(), stolen.Device()) || !n.Knows(stolen.Device()) {
 		t.Fatal("revoked before it was")
 	}
 	learned(t, n, alice, after)
 	if !n.Revoked(alice.Account(), stolen.Device()) || n.Revoked(alice.Account(), alice.Device()) {
 		t.Fatal("the withdrawal was not understood")
+	}
+	if n.Knows(stolen.Device()) || !n.Knows(alice.Device()) {
+		t.Error("the withdrawn device is still one of a contact's")
 	}
 	if err := n.book.learnAccount(alice.Account(), before); err == nil || !n.Revoked(alice.Account(), stolen.Device()) {
 		t.Errorf("an older record undid the withdrawal: %v", err)

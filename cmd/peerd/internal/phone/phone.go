@@ -129,6 +129,7 @@ func (p *Phone) open(ctx context.Context) (err error) {
 	p.signals = signaling.NewManager(signaling.Config{
 		Log: p.cfg.Log.With("room", "signaling"), Timers: p.cfg.Timers,
 		MaxCalls: 2 * p.cfg.MaxCalls, // calls that cross are two for a moment; admitLocked is exact
+		Known:    p.knowsDevice,
 	})
 	return p.loadBook()
 }

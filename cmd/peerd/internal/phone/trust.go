@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/peerd/peerd/cmd/peerd/internal/store"
 	"github.com/peerd/peerd/media"
 	"github.com/peerd/peerd/node"
 	"github.com/peerd/peerd/node/identity"
@@ -79,8 +80,9 @@ func (c *call) introduce() {
 }
 
 // strange reports whether the other end is a stranger at this moment: its
-// account is not in the contacts, or its device calls us and was never seen
-// under that account. Then nothing but memory-safe code decodes its sound.
+// account is not in the contacts, or its device calls us and is not listed by
+// that account or, where no account record is known, was never seen under it.
+// Then nothing but memory-safe code decodes its sound.
 func (c *call) strange() bool {
 	account := c.account
 	if c.rec.Direction == Outgoing && !c.crossed {
@@ -93,13 +95,26 @@ func (c *call) strange() bool {
 	if c.rec.Direction == Outgoing {
 		return false // we looked for the account, and found a device it certifies
 	}
-	for _, d := range contact.Devices {
-		if d.ID == c.device {
-			return false
-		}
+	now := c.phone.node.Presence(account)
+	if slices.ContainsFunc(now.Devices, func(d node.DevicePresence) bool { return d.Device == c.device }) {
+		return false
 	}
-	announced := c.phone.node.Presence(account).Devices
-	return !slices.ContainsFunc(announced, func(d node.DevicePresence) bool { return d.Device == c.device })
+	return now.Listed || !slices.ContainsFunc(contact.Devices, func(d store.Device) bool { return d.ID == c.device })
+}
+
+// knowsDevice reports whether a device, as its stream names it, is one of a contact's.
+func (p *Phone) knowsDevice(peer string) bool {
+	device, err := identity.ParseDevice(peer)
+	return err == nil && (p.node.Knows(device) || p.seen(device))
+}
+
+// seen reports whether a contact's calls came from or went to a device before.
+func (p *Phone) seen(device identity.DeviceID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.book, func(c store.Contact) bool {
+		return !c.Blocked && slices.ContainsFunc(c.Devices, func(d store.Device) bool { return d.ID == device })
+	})
 }
 
 // revoked reports whether the certificate is withdrawn, by our own account or,
