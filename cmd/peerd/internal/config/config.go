@@ -36,7 +36,7 @@ const (
 // What to do with an incoming call.
 const (
 	AnswerAsk  = "ask"  // ring
-	AnswerAuto = "auto" // accept contacts at once
+	AnswerAuto = "auto" // accept contacts, and whoever has our link, at once; ring for others
 	AnswerEcho = "echo" // accept and send back what is received
 )
 

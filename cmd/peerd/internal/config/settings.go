@@ -62,7 +62,7 @@ func Settings() []Setting {
 			c.Audio, err = ParseAudio(v[0])
 			return err
 		}},
-		{"answer", AnswerAsk, false, "incoming calls: ask, auto or echo", func(c *Config, v []string) (err error) {
+		{"answer", AnswerAsk, false, "incoming calls: ask, auto (answer contacts and whoever was given your link, ring for others) or echo (send everybody's sound back)", func(c *Config, v []string) (err error) {
 			c.Answer, err = oneOf(v[0], AnswerAsk, AnswerAuto, AnswerEcho)
 			return err
 		}},

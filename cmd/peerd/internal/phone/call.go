@@ -49,6 +49,7 @@ type call struct {
 	medias  <-chan media.Event // nil when there are no more
 	handset *handset           // written under mu
 
+	automatic bool                   // incoming: accepted without asking; never changes once registered
 	verified  bool                   // certificate and binding of the other end are good
 	bound     fingerprint            // what the other end's binding speaks for
 	described bool                   // both session descriptions are set

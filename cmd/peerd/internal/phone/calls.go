@@ -138,6 +138,9 @@ func (c *call) reach(ctx context.Context) (r reached, err error) {
 	}
 	r.offer.CallID = c.id
 	r.offer.Certificate = c.phone.certificate()
+	if r.offer.Proof, err = proveLink(c.link, c.id, c.phone.cfg.Identity.Device(), r.peer.Device); err != nil {
+		return r, err
+	}
 	r.offer.Binding, err = c.phone.bind(c.id, roleCaller, r.session, r.peer.Device)
 	return r, err
 }
@@ -211,6 +214,7 @@ func (p *Phone) incoming(stream node.Stream) {
 		return
 	}
 	c.introduce()
+	c.automatic = c.answersItself(offer.Proof)
 	own, err := p.register(c)
 	if own != nil {
 		switch err = own.takeOver(signal, c); {
@@ -253,7 +257,7 @@ func (c *call) invited(signal *signaling.Call) {
 	switch {
 	case c.crossed:
 		c.acceptCrossed()
-	case c.phone.cfg.Answer != AnswerAsk:
+	case c.automatic:
 		if err := c.accept(false); err != nil {
 			c.fail(reasonFor(err), err)
 		}

@@ -123,19 +123,26 @@ func (e *eve) calls(t *testing.T, link identity.Link, tell func(cert, binding *[
 // callsBy is calls with an id of eve's choice.
 func (e *eve) callsBy(t *testing.T, id string, link identity.Link, tell func(cert, binding *[]byte)) (reason string) {
 	t.Helper()
+	return endOf(e.places(t, id, link, func(o *signaling.Offer) { tell(&o.Certificate, &o.Binding) }))
+}
+
+// places calls with an offer that is changed before it leaves.
+func (e *eve) places(t *testing.T, id string, link identity.Link, change func(*signaling.Offer)) *signaling.Call {
+	t.Helper()
 	peer, err := e.node.Connect(t.Context(), link)
 	must(t, err)
 	stream, err := e.node.Stream(t.Context(), peer.Device, signaling.Protocol)
 	must(t, err)
 	s := e.session(true)
-	defer s.Close()
-	sdp, err := s.Offer(t.Context())
+	t.Cleanup(func() { must(t, s.Close()) })
+	offer := signaling.Offer{CallID: id}
+	offer.SDP, err = s.Offer(t.Context())
 	must(t, err)
-	cert, binding := e.truth(roleCaller, id, s, peer.Device)
-	tell(&cert, &binding)
-	call, err := e.signals.Dial(callStream{stream}, signaling.Offer{CallID: id, Certificate: cert, Binding: binding, SDP: sdp})
+	offer.Certificate, offer.Binding = e.truth(roleCaller, id, s, peer.Device)
+	change(&offer)
+	call, err := e.signals.Dial(callStream{stream}, offer)
 	must(t, err)
-	return endOf(call)
+	return call
 }
 
 // logOf makes phone number i write what matters to a log that can be searched.

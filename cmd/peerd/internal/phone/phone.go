@@ -224,7 +224,7 @@ func (p *Phone) admitLocked(c *call) error {
 		return ErrClosed
 	case p.liveLocked() >= p.cfg.MaxCalls:
 		return fmt.Errorf("%w: %d", ErrTooManyCalls, p.cfg.MaxCalls)
-	case p.cfg.Answer == AnswerAsk && ringsStrange(c.snapshot()) && p.strangersLocked() >= max(1, p.cfg.MaxCalls/4):
+	case c.ringsStrange() && p.strangersLocked() >= max(1, p.cfg.MaxCalls/4):
 		return fmt.Errorf("%w of strangers", ErrTooManyCalls) // contacts are to have room
 	}
 	p.calls[c.id] = c
@@ -267,12 +267,15 @@ func (p *Phone) liveLocked() int {
 }
 
 // ringsStrange reports whether a call is one of a stranger that waits for the user.
-func ringsStrange(c Call) bool { return ringsForUser(c) && c.Remote.Stranger }
+func (c *call) ringsStrange() bool {
+	now := c.snapshot()
+	return ringsForUser(now) && now.Remote.Stranger && !c.automatic
+}
 
 func (p *Phone) strangersLocked() int {
 	n := 0
 	for _, c := range p.calls {
-		if ringsStrange(c.snapshot()) {
+		if c.ringsStrange() {
 			n++
 		}
 	}

@@ -2,15 +2,13 @@ package phone
 
 import "time"
 
-// AnswerMode says what happens to an incoming call of somebody we know.
+// AnswerMode says what happens to an incoming call.
 type AnswerMode string
 
-// The answer modes. A stranger's call always rings in AnswerAsk; in the other
-// two it is answered like everybody else's, because that is what a node that
-// answers by itself is for.
+// The answer modes. AnswerEcho serves everybody, as it has no microphone.
 const (
 	AnswerAsk  AnswerMode = "ask"  // ring until the user answers
-	AnswerAuto AnswerMode = "auto" // answer at once with the sound device
+	AnswerAuto AnswerMode = "auto" // answer contacts, and whoever proves to have our link, at once with the sound device; ring for others
 	AnswerEcho AnswerMode = "echo" // answer at once and send every packet back
 )
 
