@@ -36,6 +36,14 @@ func readSDP(b []byte) (description, error) {
 	return d, nil
 }
 
+// FingerprintOf returns the DTLS fingerprint in a description (RFC 8122: SHA-256
+// in upper-case hex with colons), before a session is to act on it. Its errors
+// wrap ErrBadSDP.
+func FingerprintOf(b []byte) (string, error) {
+	d, err := readSDP(b)
+	return d.fingerprint, err
+}
+
 func parseSDP(b []byte) (d description, err error) {
 	if len(b) > maxSDP {
 		return d, fmt.Errorf("%d bytes, at most %d are read", len(b), maxSDP)

@@ -184,10 +184,10 @@ func (c *call) heed(a signaling.Answer) error {
 		return fmt.Errorf("%w: a session description without a certificate", errBadIdentity)
 	}
 	c.described = true
-	if err := c.session.SetAnswer(a.SDP); err != nil {
+	if err := c.checkFingerprint(a.SDP); err != nil {
 		return err
 	}
-	return c.checkFingerprint()
+	return c.session.SetAnswer(a.SDP)
 }
 
 // incoming serves one stream that somebody has opened to call us. It runs in a
@@ -285,13 +285,14 @@ func (c *call) ring(ctx context.Context) error {
 
 // answer makes what we show of ourselves to the caller.
 func (c *call) answer(ctx context.Context) (a signaling.Answer, err error) {
-	if a.SDP, err = c.session.Answer(ctx, c.signal.Offer().SDP); err != nil {
+	offer := c.signal.Offer().SDP
+	if err = c.checkFingerprint(offer); err != nil {
+		return a, err
+	}
+	if a.SDP, err = c.session.Answer(ctx, offer); err != nil {
 		return a, err
 	}
 	c.described = true
-	if err = c.checkFingerprint(); err != nil {
-		return a, err
-	}
 	a.Certificate = c.phone.certificate()
 	a.Binding, err = c.phone.bind(c.wireID, roleCallee, c.session, c.device)
 	return a, err

@@ -5,7 +5,9 @@ package phone
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -143,6 +145,37 @@ func (e *eve) places(t *testing.T, id string, link identity.Link, change func(*s
 	call, err := e.signals.Dial(callStream{stream}, offer)
 	must(t, err)
 	return call
+}
+
+// TestNothingIsSentToAddressesOfALiar: a description that is not the one bound to
+// the device is not acted on.
+func TestNothingIsSentToAddressesOfALiar(t *testing.T) {
+	t.Parallel()
+	all := strangers(t, 2, nil)
+	bob := all[1]
+	e := newEve(t, all[0].Status().Addresses)
+	must(t, bob.AddContact("eve", e.id.Link().String()))
+	eventually(t, "bob knows eve's device", func() bool { return bob.knowsDevice(e.id.Device().String()) })
+	link, err := identity.ParseLink(bob.Link())
+	must(t, err)
+	victim, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	must(t, err)
+	defer victim.Close()
+	id, err := e.signals.NewCallID()
+	must(t, err)
+	told := endOf(e.places(t, id, link, func(o *signaling.Offer) {
+		o.Binding, err = boundCall{id: id, role: roleCaller, signer: e.id.Device(), other: bob.id.Device()}.sign(e.id.SignDevice, fingerprint{1})
+		must(t, err)
+		port := victim.LocalAddr().(*net.UDPAddr).Port
+		o.SDP = fmt.Appendf(o.SDP, "a=candidate:1 1 udp 2130706431 127.0.0.1 %d typ host\r\n", port)
+	}))
+	if told != "bad_fingerprint" {
+		t.Errorf("eve was told %q", told)
+	}
+	must(t, victim.SetReadDeadline(time.Now().Add(time.Millisecond)))
+	if n, from, err := victim.ReadFrom(make([]byte, 1500)); err == nil {
+		t.Errorf("%v sent %d bytes to where the liar pointed", from, n)
+	}
 }
 
 // logOf makes phone number i write what matters to a log that can be searched.

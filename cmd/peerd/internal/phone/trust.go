@@ -53,9 +53,14 @@ func (c *call) verify(certificate, binding []byte, role string) error {
 	return nil
 }
 
-// checkFingerprint holds the session description against the binding.
-func (c *call) checkFingerprint() error {
-	fp, err := parseFingerprint(c.session.RemoteFingerprint())
+// checkFingerprint holds a session description against the binding. It comes
+// before the description is used: nothing is sent to addresses of a liar.
+func (c *call) checkFingerprint(sdp []byte) error {
+	text, err := media.FingerprintOf(sdp)
+	if err != nil {
+		return fmt.Errorf("reading the session description: %w", err)
+	}
+	fp, err := parseFingerprint(text)
 	if err != nil {
 		return err
 	}
