@@ -12,6 +12,7 @@ import (
 	"github.com/peerd/peerd/node/identity"
 	"github.com/peerd/peerd/node/overlay"
 	"github.com/peerd/peerd/node/relay"
+	"github.com/peerd/peerd/node/storm"
 )
 
 // Roles a node can be asked to play (Config.Role) and plays (Status.Overlay.Role).
@@ -54,6 +55,10 @@ type Config struct {
 	// are for labs, and remain the caller's. Nil: the machine's own.
 	Network overlay.Network
 	Store   overlay.Store
+	// CPU is the processor time spent until now; nil is the process's.
+	CPU func() time.Duration
+	// Off switches mechanisms of the storm policy off, for measurements.
+	Off storm.Options
 }
 
 // State is the login state of a node.

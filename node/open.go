@@ -58,7 +58,6 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, id: cfg.Identity, now: cfg.Now, wake: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.login.opened = n.now()
-	n.records.kick = make(chan struct{}, 1)
 	n.contacts.init()
 	n.relays.kick = make(chan struct{}, 1)
 	if n.book, err = loadBook(cfg.Dir, cfg.Log); err != nil {
@@ -68,7 +67,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n.over, err = overlay.Open(overlay.Config{
 		Key: n.id.DeviceKey(), Dir: cfg.Dir, Listen: cfg.Listen, Bootstrap: bootstrap,
 		Server: cfg.Role == RoleServer, MayServe: cfg.Role == RoleAuto,
-		MDNS: cfg.MDNS, Memory: cfg.Memory, Network: cfg.Network, Store: cfg.Store,
+		MDNS: cfg.MDNS, Memory: cfg.Memory, Network: cfg.Network, Store: cfg.Store, CPU: cfg.CPU, Off: cfg.Off,
 		Validators: record.NamespacedValidator{"pa": validator, "pp": validator},
 		Handlers: map[protocol.ID]network.StreamHandler{
 			overlay.MemberProtocol: n.servePresence,
@@ -126,7 +125,7 @@ func (n *Node) start() error {
 		}
 	}
 	n.wg.Go(n.watch)
-	n.wg.Go(n.publishLoop)
+	n.over.Keep(n.recordList, n.stored)
 	n.wg.Go(n.contactLoop)
 	n.wg.Go(n.relayLoop)
 	return nil
@@ -184,7 +183,7 @@ func (n *Node) watch() {
 			return
 		}
 		n.maybeServe()
-		kick(n.records.kick)
+		n.maybePublish()
 		kick(n.contacts.kick)
 		kick(n.relays.kick)
 		n.evaluate()

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,8 +17,6 @@ const (
 	// recordLife is the mean life of a record; spread by a quarter it stays under
 	// presence.MaxLife.
 	recordLife = 90 * time.Minute
-	// republishEvery is the mean period of publishing again.
-	republishEvery = 30 * time.Minute
 	// nextDayEarly is how long before midnight UTC records are also published under
 	// the keys of the next day, where readers will look next.
 	nextDayEarly = time.Hour
@@ -26,13 +25,11 @@ const (
 // ownRecords are this device's records and what became of them.
 type ownRecords struct {
 	mu       sync.Mutex
-	kick     chan struct{} // the publisher should look again
 	current  sealed
+	tomorrow sealed // the same under the next day's keys, when midnight is near
 	presence publication
 	account  publication
-	next     time.Time // publish again
-	asked    uint64    // sequence of the records last published
-	askedOf  int       // servers connected then
+	asked    string // which records the overlay was last asked to store
 }
 
 // sealed is a pair of records for one day's keys, as others get them.
@@ -125,33 +122,47 @@ func sameSet(a, b []string) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x string) bool { return !slices.Contains(b, x) })
 }
 
-// publishLoop keeps this device's records where others look for them.
-func (n *Node) publishLoop() {
-	retry := storm.Retry{Policy: storm.DefaultPolicy()}
-	for {
-		wait := time.Hour
-		if n.canPublish() {
-			if n.publishDue() {
-				if n.publish() {
-					retry = retry.Up(n.now())
-					n.publishAgainIn(storm.Spread(republishEvery, unit()))
-				} else {
-					retry, wait = retry.Fail(n.now(), unit())
-					n.publishAgainIn(wait)
-				}
-			}
-			wait = n.untilPublish()
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-n.records.kick:
-		case <-n.ctx.Done():
-			t.Stop()
-			return
-		}
-		t.Stop()
+// recordList lists what others are to keep for this device now: nothing while there is
+// nobody to keep it, or while what it says would only mislead callers.
+func (n *Node) recordList() []overlay.Record {
+	if !n.canPublish() {
+		return nil
 	}
+	s, err := n.own()
+	if err != nil {
+		n.cfg.Log.Error("own records", "err", err)
+		return nil
+	}
+	return append(n.keyed(s), n.nextDay(s)...)
+}
+
+// keyed names the records of s by the keys of their day.
+func (n *Node) keyed(s sealed) []overlay.Record {
+	list := []overlay.Record{{Key: presence.PresenceKey(n.id.Device(), s.day), Value: s.presence}}
+	if s.account != nil {
+		list = append(list, overlay.Record{Key: presence.AccountKey(n.id.Account(), s.day), Value: s.account})
+	}
+	return list
+}
+
+// nextDay lists the same records under the next day's keys when midnight UTC is near.
+func (n *Node) nextDay(s sealed) []overlay.Record {
+	next := presence.Day(n.now().Add(nextDayEarly))
+	if next == s.day {
+		return nil
+	}
+	r := &n.records
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tomorrow.seq != s.seq || r.tomorrow.day != next {
+		t, err := n.seal(s.addrs, next, s.seq)
+		if err != nil {
+			n.cfg.Log.Error("own records of the next day", "err", err)
+			return nil
+		}
+		r.tomorrow = t
+	}
+	return n.keyed(r.tomorrow)
 }
 
 // canPublish says that there is a node to publish to. Behind a router it waits for
@@ -163,96 +174,43 @@ func (n *Node) canPublish() bool {
 	return len(n.over.Servers()) > 0 || (n.over.Serving() && n.first())
 }
 
-// publishDue says that the records are new, that it is time, or that more servers
-// are alive than when too few acknowledged.
-func (n *Node) publishDue() bool {
-	s, err := n.own()
-	if err != nil {
-		return true // publish says why
+// maybePublish has new records stored: those that have changed or aged, and the
+// first ones there may be.
+func (n *Node) maybePublish() {
+	list := n.recordList()
+	if len(list) == 0 {
+		return
 	}
-	alive := len(n.over.Servers())
+	n.records.mu.Lock()
+	asked := fmt.Sprint(n.records.current.seq, " ", len(list))
+	news := asked != n.records.asked
+	n.records.asked = asked
+	n.records.mu.Unlock()
+	if news {
+		n.over.Republish()
+	}
+}
+
+// stored keeps the state of the publication current while acknowledgements come in,
+// so that the login does not wait for the slowest node.
+func (n *Node) stored(rec overlay.Record, receipt overlay.Receipt) {
+	p := publication{valid: receipt.Acks > 0 || receipt.Local, local: receipt.Local, acks: receipt.Acks}
+	if receipt.Err != nil && receipt.Acks == 0 {
+		p.why = receipt.Err.Error()
+	}
 	r := &n.records
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	short := r.presence.acks < overlay.Neighbours && alive > r.askedOf
-	return s.seq != r.asked || short || !n.now().Before(r.next)
-}
-
-func (n *Node) publishAgainIn(d time.Duration) {
-	n.records.mu.Lock()
-	defer n.records.mu.Unlock()
-	n.records.next = n.now().Add(d)
-}
-
-func (n *Node) untilPublish() time.Duration {
-	n.records.mu.Lock()
-	defer n.records.mu.Unlock()
-	return max(n.records.next.Sub(n.now()), 10*time.Millisecond)
-}
-
-// publish stores both records with the nodes closest to their keys. It reports
-// whether enough of those known to be alive acknowledged.
-func (n *Node) publish() bool {
-	s, err := n.own()
-	if err != nil {
-		n.cfg.Log.Error("own records", "err", err)
-		return false
+	p.addrs = r.current.addrs
+	var state *publication
+	switch {
+	case bytes.Equal(rec.Value, r.current.presence):
+		state = &r.presence
+	case bytes.Equal(rec.Value, r.current.account):
+		state = &r.account
 	}
-	alive := len(n.over.Servers())
-	n.records.mu.Lock()
-	n.records.asked, n.records.askedOf = s.seq, alive
-	n.records.mu.Unlock()
-	done := make(chan publication, 1)
-	go func() {
-		if s.account == nil {
-			done <- publication{valid: true}
-			return
-		}
-		key := presence.AccountKey(n.id.Account(), s.day)
-		done <- n.store(key, s.account, s.addrs, &n.records.account)
-	}()
-	p := n.store(presence.PresenceKey(n.id.Device(), s.day), s.presence, s.addrs, &n.records.presence)
-	a := <-done
-	n.publishNextDay(s)
-	want := min(overlay.Neighbours, alive)
-	enough := p.acks >= want && (s.account == nil || a.acks >= want)
-	n.cfg.Log.Debug("records published", "acks", p.acks, "of", alive, "enough", enough)
-	return enough
-}
-
-// store publishes one record and keeps its state current while acknowledgements
-// come in, so that the login does not wait for the slowest node.
-func (n *Node) store(key string, value []byte, addrs []string, state *publication) publication {
-	note := func(r overlay.Receipt) publication {
-		p := publication{valid: r.Acks > 0 || r.Local, local: r.Local, acks: r.Acks, addrs: addrs}
-		if r.Err != nil && r.Acks == 0 {
-			p.why = r.Err.Error()
-		}
-		n.records.mu.Lock()
-		if r.Acks > 0 || r.Local || !state.valid {
-			*state = p
-		}
-		n.records.mu.Unlock()
-		n.poke()
-		return p
+	if state != nil && (p.valid || !state.valid) {
+		*state = p
 	}
-	return note(n.over.Publish(n.ctx, key, value, func(r overlay.Receipt) { note(r) }))
-}
-
-// publishNextDay stores the records also under the next day's keys when midnight
-// UTC is near.
-func (n *Node) publishNextDay(s sealed) {
-	next := presence.Day(n.now().Add(nextDayEarly))
-	if next == s.day {
-		return
-	}
-	t, err := n.seal(s.addrs, next, s.seq)
-	if err != nil {
-		n.cfg.Log.Error("own records of the next day", "err", err)
-		return
-	}
-	if t.account != nil {
-		n.over.Publish(n.ctx, presence.AccountKey(n.id.Account(), next), t.account, nil)
-	}
-	n.over.Publish(n.ctx, presence.PresenceKey(n.id.Device(), next), t.presence, nil)
+	r.mu.Unlock()
+	n.poke()
 }

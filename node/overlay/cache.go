@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,49 +19,71 @@ import (
 )
 
 const (
-	cacheVersion   = 1
+	cacheVersion   = 2
 	cacheFile      = "peers.json"
 	maxCached      = 64
 	maxCachedAddrs = 8
 	maxCacheBytes  = 256 << 10
+	maxTicketBytes = 64
+	// ticketKeyBytes is the length of the key with which tickets are made.
+	ticketKeyBytes = 32
 )
 
 // errCacheVersion: the file was written by a newer peerd.
 var errCacheVersion = errors.New("peer cache of a newer version")
 
-// cachedPeer is a server we were connected to.
+// cachedPeer is a server that we have dialled: who only ever dialled us may be
+// here for nothing but to be remembered.
 type cachedPeer struct {
-	ID    peer.ID
-	Addrs []ma.Multiaddr
-	Role  string // always "server" today
-	Seen  time.Time
-	RTT   time.Duration
+	ID     peer.ID
+	Addrs  []ma.Multiaddr
+	Role   string // always "server" today
+	First  time.Time
+	Seen   time.Time
+	RTT    time.Duration
+	Ticket []byte // shows that server that we were with it; nil when it gave none
 }
 
-// cache remembers servers across restarts, so that a restart is warm.
-type cache struct {
-	path  string
-	mu    sync.Mutex
+// remembered is what a restart begins with.
+type remembered struct {
 	peers map[peer.ID]cachedPeer
+	// size is how many servers the overlay was estimated to have; 0 is unknown.
+	size int
+	// window is over how long a restart of everybody should spread; 0 is unknown.
+	window time.Duration
+	// ticketKey makes our own tickets, which shall hold after a restart.
+	ticketKey []byte
+}
+
+// cache remembers across restarts, so that a restart is warm.
+type cache struct {
+	path string
+	self peer.ID
+	mu   sync.Mutex
+	remembered
 	dirty bool
 }
 
 // loadCache reads the cache. One that cannot be read is set aside, not destroyed:
 // a node without a cache starts cold, which is no reason not to start.
-func loadCache(dir string, log *slog.Logger) (*cache, error) {
+func loadCache(dir string, self peer.ID, log *slog.Logger) (*cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("node directory: %w", err)
 	}
-	c := &cache{path: filepath.Join(dir, cacheFile), peers: make(map[peer.ID]cachedPeer)}
+	c := &cache{path: filepath.Join(dir, cacheFile), self: self}
+	c.peers = make(map[peer.ID]cachedPeer)
 	err := LoadFile(c.path, "peer cache", log, func(data []byte) error {
-		peers, parseErr := parseCache(data)
+		r, parseErr := parseCache(data)
 		if parseErr == nil {
-			c.peers = peers
+			c.remembered = r
 		}
 		return parseErr
 	})
 	if err != nil {
 		return nil, err
+	}
+	if len(c.ticketKey) == 0 {
+		c.ticketKey, c.dirty = randomKey(), true
 	}
 	return c, nil
 }
@@ -94,39 +117,59 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// randomKey makes a key for slots or tickets.
+func randomKey() []byte {
+	key := make([]byte, ticketKeyBytes)
+	_, _ = rand.Read(key)
+	return key
+}
+
 type cacheJSON struct {
-	Version int        `json:"version"`
-	Peers   []peerJSON `json:"peers"`
+	Version   int        `json:"version"`
+	Peers     []peerJSON `json:"peers"`
+	Size      int        `json:"size,omitempty"`
+	WindowMS  int64      `json:"window_ms,omitempty"`
+	TicketKey []byte     `json:"ticket_key,omitempty"`
 }
 
+// peerJSON of version 1 had no first_unix and no ticket.
 type peerJSON struct {
-	ID    string   `json:"id"`
-	Addrs []string `json:"addrs"`
-	Role  string   `json:"role"`
-	Seen  int64    `json:"seen_unix"`
-	RTTUS int64    `json:"rtt_us"`
+	ID     string   `json:"id"`
+	Addrs  []string `json:"addrs"`
+	Role   string   `json:"role"`
+	First  int64    `json:"first_unix,omitempty"`
+	Seen   int64    `json:"seen_unix"`
+	RTTUS  int64    `json:"rtt_us"`
+	Ticket []byte   `json:"ticket,omitempty"`
 }
 
-// parseCache reads a peers file. Entries that make no sense are left out.
-func parseCache(data []byte) (map[peer.ID]cachedPeer, error) {
+// parseCache reads a peers file of version 1 or 2. Entries that make no sense are
+// left out.
+func parseCache(data []byte) (remembered, error) {
 	if len(data) > maxCacheBytes {
-		return nil, fmt.Errorf("peer cache of %d bytes", len(data))
+		return remembered{}, fmt.Errorf("peer cache of %d bytes", len(data))
 	}
 	var file cacheJSON
 	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, fmt.Errorf("peer cache: %w", err)
+		return remembered{}, fmt.Errorf("peer cache: %w", err)
 	}
-	if file.Version != cacheVersion {
-		return nil, fmt.Errorf("%w: %d, this peerd reads %d", errCacheVersion, file.Version, cacheVersion)
+	if file.Version < 1 || file.Version > cacheVersion {
+		return remembered{}, fmt.Errorf("%w: %d, this peerd reads %d", errCacheVersion, file.Version, cacheVersion)
 	}
-	peers := make(map[peer.ID]cachedPeer)
+	r := remembered{
+		peers: make(map[peer.ID]cachedPeer), size: max(file.Size, 0),
+		window: time.Duration(min(max(file.WindowMS, 0), time.Hour.Milliseconds())) * time.Millisecond,
+	}
+	if len(file.TicketKey) == ticketKeyBytes {
+		r.ticketKey = file.TicketKey
+	}
 	for _, p := range file.Peers {
 		entry, ok := p.entry()
-		if ok && len(peers) < maxCached {
-			peers[entry.ID] = entry
+		if ok && len(r.peers) < maxCached {
+			r.peers[entry.ID] = entry
 		}
 	}
-	return peers, nil
+	return r, nil
 }
 
 func (p peerJSON) entry() (cachedPeer, bool) {
@@ -135,8 +178,14 @@ func (p peerJSON) entry() (cachedPeer, bool) {
 		return cachedPeer{}, false
 	}
 	entry := cachedPeer{
-		ID: id, Role: p.Role, Seen: time.Unix(p.Seen, 0),
+		ID: id, Role: p.Role, First: time.Unix(p.First, 0), Seen: time.Unix(p.Seen, 0),
 		RTT: min(time.Duration(p.RTTUS), time.Hour/time.Microsecond) * time.Microsecond,
+	}
+	if p.First <= 0 || p.First > p.Seen {
+		entry.First = entry.Seen
+	}
+	if len(p.Ticket) <= maxTicketBytes {
+		entry.Ticket = p.Ticket
 	}
 	for _, text := range p.Addrs {
 		if addr, err := ma.NewMultiaddr(text); err == nil && len(entry.Addrs) < maxCachedAddrs {
@@ -146,18 +195,25 @@ func (p peerJSON) entry() (cachedPeer, bool) {
 	return entry, len(entry.Addrs) > 0
 }
 
-// seen notes a server we are connected to.
-func (c *cache) seen(id peer.ID, addrs []ma.Multiaddr, now time.Time, rtt time.Duration) {
+// dialled notes a server to which we have opened a connection.
+func (c *cache) dialled(id peer.ID, addrs []ma.Multiaddr, now time.Time, rtt time.Duration) {
 	if len(addrs) == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.peers[id] = cachedPeer{ID: id, Addrs: addrs, Role: "server", Seen: now, RTT: rtt}
+	p := cachedPeer{ID: id, Addrs: addrs, Role: "server", First: now, Seen: now, RTT: rtt}
+	if old, ok := c.peers[id]; ok {
+		p.First, p.Ticket = old.First, old.Ticket
+	}
+	c.peers[id] = p
 	c.dirty = true
-	for len(c.peers) > maxCached {
-		oldest := slices.MinFunc(c.entries(), func(a, b cachedPeer) int { return a.Seen.Compare(b.Seen) })
-		delete(c.peers, oldest.ID)
+	if len(c.peers) > maxCached {
+		kept := stratify(c.self, c.entries(), maxCached)
+		c.peers = make(map[peer.ID]cachedPeer, len(kept))
+		for _, p := range kept {
+			c.peers[p.ID] = p
+		}
 	}
 }
 
@@ -170,6 +226,52 @@ func (c *cache) touch(ids []peer.ID, now time.Time) {
 			p.Seen = now
 			c.peers[id], c.dirty = p, true
 		}
+	}
+}
+
+// keepTicket notes the ticket that a server we have dialled gave us.
+func (c *cache) keepTicket(id peer.ID, ticket []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, ok := c.peers[id]; ok && len(ticket) <= maxTicketBytes {
+		p.Ticket = ticket
+		c.peers[id], c.dirty = p, true
+	}
+}
+
+// ticket returns what a server gave us to come back with, or nil.
+func (c *cache) ticket(id peer.ID) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.peers[id].Ticket
+}
+
+// find returns the entry of a peer, or nothing.
+func (c *cache) find(id peer.ID) []peer.AddrInfo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, ok := c.peers[id]; ok {
+		return []peer.AddrInfo{{ID: id, Addrs: p.Addrs}}
+	}
+	return nil
+}
+
+// learned returns the last estimates of the overlay's size and restart window.
+func (c *cache) learned() (size int, window time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.size, c.window
+}
+
+// learn keeps new estimates; zero is no news.
+func (c *cache) learn(size int, window time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if size > 0 && size != c.size {
+		c.size, c.dirty = size, true
+	}
+	if window > 0 && window != c.window {
+		c.window, c.dirty = window, true
 	}
 }
 
@@ -201,9 +303,12 @@ func (c *cache) save() error {
 	if !c.dirty {
 		return nil
 	}
-	file := cacheJSON{Version: cacheVersion}
+	file := cacheJSON{Version: cacheVersion, Size: c.size, WindowMS: c.window.Milliseconds(), TicketKey: c.ticketKey}
 	for _, p := range c.entries() {
-		out := peerJSON{ID: p.ID.String(), Role: p.Role, Seen: p.Seen.Unix(), RTTUS: p.RTT.Microseconds()}
+		out := peerJSON{
+			ID: p.ID.String(), Role: p.Role, First: p.First.Unix(), Seen: p.Seen.Unix(),
+			RTTUS: p.RTT.Microseconds(), Ticket: p.Ticket,
+		}
 		for _, a := range p.Addrs {
 			out.Addrs = append(out.Addrs, a.String())
 		}

@@ -13,10 +13,8 @@ import (
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p-kad-dht/records"
-	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/routing"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
@@ -39,6 +37,8 @@ const (
 	// refreshEvery is the mean period of looking one's own neighbourhood up again.
 	refreshEvery = 5 * time.Minute
 	lookupLimit  = 10 * time.Second
+	// introduceAfter is the mean time after which a new server makes itself known.
+	introduceAfter = 2 * time.Second
 	// walkLimit bounds the search for the nodes closest to a key: dead nodes on the
 	// way must not keep a record from those that live.
 	walkLimit = 3 * time.Second
@@ -119,77 +119,41 @@ func (o *Overlay) Lookup(ctx context.Context, key string, quorum int) ([]byte, e
 	return nil, fmt.Errorf("%w: %w", ErrNoValue, err)
 }
 
-// Receipt tells what became of a publication.
-type Receipt struct {
-	Asked int   // nodes asked to store the value
-	Acks  int   // nodes that acknowledged it
-	Local bool  // this node, a server, keeps it too
-	Err   error // the last refusal, nil when there was none
-}
-
-// Publish stores value with the nodes closest to key and counts who acknowledged.
-// enough, when not nil, is called with every new count.
-func (o *Overlay) Publish(ctx context.Context, key string, value []byte, enough func(Receipt)) Receipt {
-	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
-	defer cancel()
-	rec := record.MakePutRecord(key, value)
-	var receipt Receipt
-	if o.Serving() {
-		err := o.local.Put(ctx, key, rec)
-		receipt.Local, receipt.Err = err == nil, err
-	}
-	closest, err := o.closest(ctx, key)
-	if err != nil && receipt.Err == nil && !receipt.Local {
-		receipt.Err = err
-	}
-	receipt.Asked = len(closest)
-	answers := make(chan error, len(closest))
-	for _, p := range closest {
-		go func() { answers <- o.msgs.PutValue(ctx, p, rec) }()
-	}
-	for range closest {
-		if err := <-answers; err != nil {
-			receipt.Err = err
-			continue
-		}
-		receipt.Acks++
-		if enough != nil {
-			enough(receipt)
-		}
-	}
-	return receipt
-}
-
-// closest walks to the nodes nearest to key. When time runs out, what was found by
-// then is the answer.
-func (o *Overlay) closest(ctx context.Context, key string) ([]peer.ID, error) {
+// closest walks to the nodes nearest to key, and connects to them. When time runs
+// out, what was found by then is the answer.
+func (o *Overlay) closest(ctx context.Context, key string) {
 	if o.dht.RoutingTable().Size() == 0 {
-		return nil, nil
+		return
 	}
 	walk, cancel := context.WithTimeout(ctx, walkLimit)
 	defer cancel()
-	found, err := o.dht.GetClosestPeers(walk, key)
-	if len(found) > 0 && ctx.Err() == nil {
-		return found, nil
-	}
-	return found, err
+	_, _ = o.dht.GetClosestPeers(walk, key)
 }
 
-// refreshLoop looks the own neighbourhood up again now and then; with it, the
-// peer cache is written.
+// refreshLoop looks the own neighbourhood up now and then; with it, the peer cache
+// is written. A server does so soon after its start, so that those nearest to it
+// know of it, but not while a storm lasts: they have others to serve.
 func (o *Overlay) refreshLoop() {
-	for o.sleep(storm.Spread(refreshEvery, unit())) {
-		ctx, cancel := context.WithTimeout(o.ctx, time.Minute)
-		_, _ = o.closest(ctx, string(o.host.ID()))
-		if far, err := o.dht.RoutingTable().GenRandPeerID(0); err == nil {
-			_, _ = o.closest(ctx, string(far))
+	wait := storm.Spread(refreshEvery, unit())
+	if o.Serving() {
+		wait = storm.Spread(introduceAfter, unit())
+	}
+	for o.sleep(wait) {
+		wait = storm.Spread(refreshEvery, unit())
+		if o.Load().Storm {
+			wait = storm.Spread(stormFor, unit())
+			continue
 		}
-		cancel()
+		o.closest(o.ctx, string(o.host.ID()))
+		if far, err := o.dht.RoutingTable().GenRandPeerID(0); err == nil {
+			o.closest(o.ctx, string(far))
+		}
 		o.saveCache()
 	}
 }
 
 func (o *Overlay) saveCache() {
+	o.cache.learn(o.estimate())
 	o.cache.touch(o.Servers(), o.now())
 	if err := o.cache.save(); err != nil {
 		o.log.Warn("peer cache not written", "err", err)

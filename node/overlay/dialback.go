@@ -34,6 +34,9 @@ func (o *Overlay) askReach(ctx context.Context, witness peer.ID, claims []ma.Mul
 	if err != nil {
 		return nil, fmt.Errorf("ask %s to dial back: %w", tail(witness), err)
 	}
+	if ip, ok := ipOf(s.Conn().RemoteMultiaddr()); ok {
+		o.door.expect(ip)
+	}
 	defer func() { _ = s.Reset() }()
 	_ = s.SetDeadline(time.Now().Add(askLimit))
 	req := reachRequest{Version: reachVersion}

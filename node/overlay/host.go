@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/peerd/peerd/node/overlay/gate"
 )
 
 // DefaultPort is the UDP and TCP port of a host that is told no address.
@@ -27,13 +30,15 @@ var ErrPortInUse = errors.New("listen address in use")
 // ErrBadAddress: an address is no multiaddr, or none this host can listen on or dial.
 var ErrBadAddress = errors.New("bad address")
 
-// newHost makes a host that listens nowhere yet. advertise completes the list of
-// addresses that identify tells others.
-func newHost(cfg Config, advertise func([]ma.Multiaddr) []ma.Multiaddr) (host.Host, error) {
+// newHost makes a host that listens nowhere yet, and fills in its sockets. advertise
+// completes the list of addresses that identify tells others, admit decides on
+// connections that come in.
+func newHost(cfg Config, s *sockets, advertise func([]ma.Multiaddr) []ma.Multiaddr, admit func(netip.AddrPort, bool) bool) (host.Host, error) {
 	limits, err := newResourceManager()
 	if err != nil {
 		return nil, fmt.Errorf("resource limits: %w", err)
 	}
+	limits = &gate.Guard{ResourceManager: limits, Admit: admit}
 	conns, err := newConnManager()
 	if err != nil {
 		return nil, fmt.Errorf("connection manager: %w", err)
@@ -42,6 +47,7 @@ func newHost(cfg Config, advertise func([]ma.Multiaddr) []ma.Multiaddr) (host.Ho
 		libp2p.Identity(cfg.Key),
 		libp2p.UserAgent("peerd/1"),
 		libp2p.NoListenAddrs,
+		libp2p.QUICReuse(s.newQUIC),
 		transports(cfg.Network, 5*time.Second),
 		libp2p.ResourceManager(limits),
 		libp2p.ConnectionManager(conns),

@@ -2,39 +2,37 @@ package overlay
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
-	"github.com/libp2p/go-libp2p/p2p/net/swarm"
-	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 
+	"github.com/peerd/peerd/node/overlay/gate"
 	"github.com/peerd/peerd/node/storm"
 )
 
 const (
 	// Neighbours is how many live servers a member wants to be connected to.
 	Neighbours = 3
-	// raceWidth members are dialled at a time, the next ones after raceStagger.
-	raceWidth   = 3
-	raceStagger = 250 * time.Millisecond
-	dialLimit   = 4 * time.Second
-	// cachedFirst cached peers are tried before the bootstrap nodes, the rest after.
-	cachedFirst = 12
+	// dialLimit bounds a log-in: the dial, and the question what is at the other end.
+	dialLimit = 4 * time.Second
+	// maxCopies bounds the servers that hold own records: 3 for each of 4 records.
+	maxCopies = 4 * Neighbours
+	// happenings may wait for the loop without holding up who tells of them.
+	happenings = 256
 )
 
 // Joining tells how the joining loop fares.
 type Joining struct {
-	Rounds int    // rounds finished
-	Why    string // why the last dial of the last round failed; empty after a success
+	Rounds int    // rounds of asking that ended without a connected server
+	Why    string // why the last try failed; empty after a success
 }
 
 // joinState is shared between the loop and Joining.
 type joinState struct {
+	events chan storm.Event[peer.ID]
+
 	mu sync.Mutex
 	Joining
 }
@@ -46,203 +44,172 @@ func (o *Overlay) Joining() Joining {
 	return o.join.Joining
 }
 
-// joinLoop keeps enough neighbours. It is the only place that tries servers again,
-// and it does so as the storm room's policy says.
-func (o *Overlay) joinLoop() {
-	retry := storm.Retry{Policy: storm.DefaultPolicy()}
-	for o.ctx.Err() == nil {
-		if o.satisfied() {
-			retry = retry.Up(o.now())
-			o.waitForNews()
-			continue
-		}
-		dialled := o.round()
-		if o.satisfied() || (dialled > 0 && len(o.Servers()) > 0) {
-			o.explore()
-		}
-		if o.satisfied() {
-			continue
-		}
-		var wait time.Duration
-		retry, wait = retry.Fail(o.now(), unit())
-		o.log.Debug("joining again later", "servers", len(o.Servers()), "wait", wait)
-		o.waitForNewsOr(wait)
-	}
-}
-
-// satisfied says that nothing is to be gained by dialling now.
-func (o *Overlay) satisfied() bool {
-	servers := len(o.Servers())
-	return servers >= Neighbours || (servers > 0 && len(o.candidates()) == 0)
-}
-
-func (o *Overlay) waitForNews() {
+// tell hands an event to the joining loop.
+func (o *Overlay) tell(ev storm.Event[peer.ID]) {
 	select {
-	case <-o.wake:
+	case o.join.events <- ev:
 	case <-o.ctx.Done():
 	}
 }
 
-// waitForNewsOr waits d. News that make dialling pointless or promising end the
-// wait: enough servers, one announced on the local network, or the last one lost.
-func (o *Overlay) waitForNewsOr(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	for had := len(o.Servers()); ; {
+// joinLoop keeps neighbours, and own records with the servers closest to their
+// keys. What is done when is the storm room's decision; here it is carried out.
+// Nothing else tries servers again.
+func (o *Overlay) joinLoop() {
+	j := &joiner{o: o, cfg: storm.DefaultJoinerConfig(), timer: time.NewTimer(time.Hour)}
+	defer j.timer.Stop()
+	j.cfg.Want, j.cfg.Copies, j.cfg.Off = Neighbours, maxCopies, o.cfg.Off
+	j.policy.Start(&j.cfg, o.book())
+	j.step(storm.Event[peer.ID]{Kind: storm.Started})
+	for {
 		select {
-		case <-t.C:
-			return
-		case <-o.wake:
-			if o.satisfied() || o.fresh() || (had > 0 && len(o.Servers()) == 0) {
-				return
-			}
+		case ev := <-o.join.events:
+			j.step(ev)
+		case <-j.timer.C:
+			j.step(storm.Event[peer.ID]{Kind: storm.Tick})
 		case <-o.ctx.Done():
 			return
 		}
 	}
 }
 
-// candidates lists whom to dial, in order: the best cached peers, what the local
-// network announced, the bootstrap nodes, the rest of the cache. Members that are
-// connected are left out.
-func (o *Overlay) candidates() []peer.AddrInfo {
-	cached := o.cache.candidates()
-	early := cached[:min(cachedFirst, len(cached))]
-	order := append(append(append(append([]peer.AddrInfo(nil), early...), o.lan.list()...), o.cfg.Bootstrap...), cached[len(early):]...)
-	known := map[peer.ID]bool{o.host.ID(): true}
-	var list []peer.AddrInfo
-	for _, p := range order {
-		if !known[p.ID] && !o.members.has(p.ID) {
-			list = append(list, p)
-		}
-		known[p.ID] = true
+// book lists the peers known at the start.
+func (o *Overlay) book() storm.Book[peer.ID] {
+	_, window := o.cache.learned()
+	return storm.Book[peer.ID]{
+		Cached: ids(o.cache.candidates()), Near: ids(o.lan.list()), Bootstrap: ids(o.cfg.Bootstrap), Window: window,
+	}
+}
+
+func ids(infos []peer.AddrInfo) []peer.ID {
+	list := make([]peer.ID, len(infos))
+	for i, p := range infos {
+		list[i] = p.ID
 	}
 	return list
 }
 
-// round dials candidates in staggered races until there are enough neighbours, and
-// returns how many answered. A dial under way when that happens goes on: the more
-// the better.
-func (o *Overlay) round() int {
-	list := o.candidates()
-	results := make(chan error, len(list))
-	next, running, answered := 0, 0, 0
-	why := "no node named to begin with (--bootstrap), and none found on the local network"
-	stagger := time.NewTicker(raceStagger)
-	defer stagger.Stop()
-	launch := func() {
-		for range raceWidth {
-			if next < len(list) && len(o.Servers()) < Neighbours {
-				o.launch(list[next], results)
-				next, running = next+1, running+1
-			}
-		}
-	}
-	for launch(); running > 0; {
-		select {
-		case err := <-results:
-			if running--; err == nil {
-				answered++
-			} else {
-				why = err.Error()
-			}
-			if running == 0 {
-				launch()
-			}
-		case <-stagger.C:
-			launch()
-		case <-o.ctx.Done():
-			return answered
-		}
-		if answered > 0 && len(o.Servers()) >= min(Neighbours, len(list)) {
-			break
-		}
-	}
-	o.roundDone(answered, why)
-	return answered
+// joiner belongs to the joining loop.
+type joiner struct {
+	o       *Overlay
+	cfg     storm.JoinerConfig
+	policy  storm.Joiner[peer.ID]
+	actions []storm.Action[peer.ID]
+	timer   *time.Timer
+	resting bool
 }
 
-func (o *Overlay) launch(p peer.AddrInfo, results chan<- error) {
+func (j *joiner) step(ev storm.Event[peer.ID]) {
+	now := j.o.door.moment()
+	j.actions = j.policy.Step(now, &ev, unit, j.actions[:0])
+	for _, act := range j.actions {
+		j.do(act, now)
+	}
+	if resting := j.policy.Resting(); resting != j.resting {
+		if j.resting = resting; resting {
+			j.o.roundDone()
+		}
+	}
+}
+
+func (j *joiner) do(act storm.Action[peer.ID], now storm.Moment) {
+	switch act.Kind {
+	case storm.Ask:
+		j.o.wg.Go(func() { j.ask(act) })
+	case storm.Dial:
+		j.o.wg.Go(func() { j.o.tell(j.o.logIn(act.Peer)) })
+	case storm.Find:
+		j.o.wg.Go(func() { j.o.tell(j.o.found()) })
+	case storm.Store:
+		j.o.wg.Go(func() { j.o.tell(j.o.give(act.Peer)) })
+	case storm.WaitUntil:
+		j.timer.Reset(max(act.At-now, 0))
+	}
+}
+
+// ask carries a question out. No answer is no event: the policy has its own patience,
+// and is to find the reason when that ends.
+func (j *joiner) ask(act storm.Action[peer.ID]) {
+	ctx, cancel := context.WithTimeout(j.o.ctx, j.cfg.Patience-j.cfg.Patience/16)
+	defer cancel()
+	a, err := j.o.ask(ctx, act.Peer, act.Class, act.Slot != 0)
+	if err != nil {
+		j.o.failed(act.Peer, err)
+		return
+	}
+	j.o.tell(storm.Event[peer.ID]{Kind: storm.Answered, Peer: act.Peer, Answer: j.o.heardFrom(a)})
+}
+
+// heardFrom is an answer as the policy reads it.
+func (o *Overlay) heardFrom(a gate.Answer) *storm.Answer[peer.ID] {
+	out := &storm.Answer[peer.ID]{
+		Verdict: storm.Wait, Delay: a.Wait, Slot: o.door.moment() + a.Wait,
+		Uptime: a.Uptime, Load: float32(a.Load), Window: a.Window, Floor: storm.Class(a.Floor),
+	}
+	if a.Come {
+		out.Verdict = storm.Come
+	}
+	for _, r := range a.Referrals {
+		if r.ID != o.host.ID() && int(out.N) < len(out.Referrals) {
+			out.Referrals[out.N] = r.ID
+			out.N++
+		}
+	}
+	return out
+}
+
+// logIn connects to a server that lets us in.
+func (o *Overlay) logIn(p peer.ID) storm.Event[peer.ID] {
+	ctx, cancel := context.WithTimeout(o.ctx, dialLimit)
+	defer cancel()
+	info := peer.AddrInfo{ID: p, Addrs: o.knownAddrs(p)}
+	err := o.meet(ctx, info)
+	if err == nil && !o.isServer(p) {
+		err = fmt.Errorf("node %s is no server", tail(p))
+	}
+	if err != nil {
+		o.failed(p, err)
+		return storm.Event[peer.ID]{Kind: storm.Refused, Peer: p}
+	}
+	o.setWhy("")
 	o.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(o.ctx, dialLimit)
-		defer cancel()
-		err := o.meet(ctx, p)
-		if err != nil {
-			err = Plain(p, err)
-			o.noAnswer(p.ID, err)
+		if o.keeping.short() {
+			o.tell(o.found())
 		}
-		results <- err
+		if err := o.takeSnapshot(o.ctx, p); err != nil {
+			o.log.Debug("no snapshot", "server", p, "err", err)
+		}
+		o.saveCache()
 	})
+	return storm.Event[peer.ID]{Kind: storm.Connected, Peer: p}
 }
 
-// errUnidentified: a connected host does not say that it is a member. It may be
-// none, or so busy that it did not answer in time.
-var errUnidentified = errors.New("it does not say what it is")
-
-// meet makes a host a connected member. The library asks what a host is once in
-// the life of a connection: one that failed to answer is connected to anew.
-func (o *Overlay) meet(ctx context.Context, p peer.AddrInfo) error {
-	for _, c := range o.host.Network().ConnsToPeer(p.ID) {
-		if !o.asked(ctx, c) {
-			return ctx.Err() // not answered yet
-		}
+// failed keeps why a server could not be joined, in words.
+func (o *Overlay) failed(p peer.ID, err error) {
+	if o.ctx.Err() != nil {
+		return
 	}
-	if o.identified(p.ID); o.members.has(p.ID) {
-		return nil
-	}
-	_ = o.host.Network().ClosePeer(p.ID)
-	if err := Dial(ctx, o.host, p); err != nil {
-		return err
-	}
-	if o.identified(p.ID); !o.members.has(p.ID) {
-		return errUnidentified
-	}
-	return nil
+	err = Plain(peer.AddrInfo{ID: p, Addrs: o.knownAddrs(p)}, err)
+	o.noAnswer(p, err)
+	o.setWhy(err.Error())
 }
 
-// asked waits until the library has asked what is at the other end of c, with
-// whatever outcome.
-func (o *Overlay) asked(ctx context.Context, c network.Conn) bool {
-	h, ok := o.host.(interface{ IDService() identify.IDService })
-	if !ok {
-		return true
-	}
-	select {
-	case <-h.IDService().IdentifyWait(c):
-		return true
-	case <-ctx.Done():
-		return false
-	}
+func (o *Overlay) setWhy(why string) {
+	o.join.mu.Lock()
+	defer o.join.mu.Unlock()
+	o.join.Why = why
 }
 
-func (o *Overlay) roundDone(answered int, why string) {
+// roundDone notes that everybody known was asked in vain.
+func (o *Overlay) roundDone() {
+	if len(o.Servers()) > 0 {
+		return
+	}
 	o.join.mu.Lock()
 	o.join.Rounds++
-	o.join.Why = why
-	if answered > 0 {
-		o.join.Why = ""
+	if o.join.Why == "" && len(o.cfg.Bootstrap) == 0 {
+		o.join.Why = "no node named to begin with (--bootstrap), and none found on the local network"
 	}
 	o.join.mu.Unlock()
 	o.changed()
-	if answered > 0 {
-		o.saveCache()
-	}
-}
-
-// explore looks the own neighbourhood up, which connects to the servers nearest to us.
-func (o *Overlay) explore() {
-	ctx, cancel := context.WithTimeout(o.ctx, lookupLimit)
-	defer cancel()
-	_, _ = o.closest(ctx, string(o.host.ID()))
-}
-
-// Dial connects to a peer at the addresses given and those known already, also
-// over a circuit. The library's own back-off, which has no jitter, is cleared:
-// whoever calls Dial has decided that now is the time.
-func Dial(ctx context.Context, h host.Host, p peer.AddrInfo) error {
-	if s, ok := h.Network().(*swarm.Swarm); ok {
-		s.Backoff().Clear(p.ID)
-	}
-	h.Peerstore().AddAddrs(p.ID, p.Addrs, peerstore.TempAddrTTL)
-	return h.Connect(network.WithAllowLimitedConn(ctx, "peerd"), peer.AddrInfo{ID: p.ID})
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
+
+	"github.com/peerd/peerd/node/storm"
 )
 
 // mdnsService is the name under which peerd is announced on the local network.
@@ -18,7 +20,6 @@ const maxLAN = 64
 type lanPeers struct {
 	mu    sync.Mutex
 	peers []peer.AddrInfo
-	fresh bool // one came since the last call of takeFresh
 }
 
 func (l *lanPeers) add(p peer.AddrInfo) {
@@ -27,7 +28,6 @@ func (l *lanPeers) add(p peer.AddrInfo) {
 	l.peers = slices.DeleteFunc(l.peers, func(q peer.AddrInfo) bool { return q.ID == p.ID })
 	l.peers = append(l.peers, p)
 	l.peers = l.peers[max(0, len(l.peers)-maxLAN):]
-	l.fresh = true
 }
 
 func (l *lanPeers) list() []peer.AddrInfo {
@@ -36,25 +36,14 @@ func (l *lanPeers) list() []peer.AddrInfo {
 	return slices.Clone(l.peers)
 }
 
-func (l *lanPeers) takeFresh() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fresh := l.fresh
-	l.fresh = false
-	return fresh
-}
-
 // HandlePeerFound takes an announcement; it implements mdns.Notifee.
 func (o *Overlay) HandlePeerFound(p peer.AddrInfo) {
 	if p.ID == o.host.ID() || o.connected(p.ID) {
 		return
 	}
 	o.lan.add(p)
-	o.poke()
+	o.tell(storm.Event[peer.ID]{Kind: storm.Met, Peer: p.ID})
 }
-
-// fresh says that somebody was announced on the local network since last asked.
-func (o *Overlay) fresh() bool { return o.lan.takeFresh() }
 
 // startMDNS announces this host on the local network. A machine without multicast
 // goes on without.

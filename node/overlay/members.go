@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/peerd/peerd/node/storm"
 )
 
 // members are the connected hosts that speak peerd. Only these count as alive: what
@@ -102,7 +105,8 @@ func (o *Overlay) onEvent(e any) {
 			o.dht.RoutingTable().RemovePeer(e.Peer)
 			o.log.Debug("connection lost", "peer", e.Peer)
 			o.reach.lost(e.Peer)
-			o.poke()
+			o.door.left(e.Peer)
+			o.tell(storm.Event[peer.ID]{Kind: storm.Lost, Peer: e.Peer})
 			o.changed()
 		}
 	case event.EvtLocalAddressesUpdated:
@@ -125,14 +129,18 @@ func (o *Overlay) identified(p peer.ID) {
 	server := slices.Contains(protos, dhtProtocol)
 	if server {
 		_, _ = o.dht.RoutingTable().TryAddPeer(p, true, true)
-		o.cache.seen(p, o.dialable(p), o.now(), o.host.Peerstore().LatencyEWMA(p))
+		addrs, dialled := o.trueAddrs(p)
+		o.door.joined(peer.AddrInfo{ID: p, Addrs: addrs})
+		if dialled {
+			o.cache.dialled(p, addrs, o.now(), o.host.Peerstore().LatencyEWMA(p))
+		}
 	}
 	o.outages.end(p)
 	if o.members.set(p, server) {
 		if server {
 			o.reach.news()
+			o.tell(storm.Event[peer.ID]{Kind: storm.Met, Peer: p})
 		}
-		o.poke()
 		o.changed()
 	}
 }
@@ -157,6 +165,32 @@ func (o *Overlay) dialable(p peer.ID) []ma.Multiaddr {
 		}
 	}
 	return addrs
+}
+
+// trueAddrs returns those of a connected server's addresses that are not mere
+// claims: the one that we dialled and others at the same IP address; or, where it
+// dialled us, those at the address it came from.
+func (o *Overlay) trueAddrs(p peer.ID) (addrs []ma.Multiaddr, dialled bool) {
+	from := make(map[netip.Addr]bool)
+	for _, c := range o.host.Network().ConnsToPeer(p) {
+		if ip, ok := ipOf(c.RemoteMultiaddr()); ok && !IsCircuit(c.RemoteMultiaddr()) {
+			from[ip] = true
+			dialled = dialled || c.Stat().Direction == network.DirOutbound
+		}
+	}
+	for _, a := range o.dialable(p) {
+		if ip, ok := ipOf(a); ok && from[ip] {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs, dialled
+}
+
+// isServer reports whether a peer is a connected server.
+func (o *Overlay) isServer(p peer.ID) bool {
+	o.members.mu.Lock()
+	defer o.members.mu.Unlock()
+	return o.members.conns[p]
 }
 
 // IsCircuit says whether an address leads through a circuit relay.

@@ -25,6 +25,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+
+	"github.com/peerd/peerd/node/storm"
 )
 
 // Config is what an overlay member needs. Key, Dir, Validators and Log are required.
@@ -54,6 +56,10 @@ type Config struct {
 	Handlers map[protocol.ID]network.StreamHandler
 	Log      *slog.Logger
 	Now      func() time.Time
+	// CPU is the processor time spent until now; nil is the process's.
+	CPU func() time.Duration
+	// Off switches mechanisms of the storm policy off, for measurements.
+	Off storm.Options
 	// Changed is called, never concurrently with itself, when a fact may have
 	// changed; it must not block.
 	Changed func()
@@ -77,6 +83,10 @@ type Overlay struct {
 	lan      lanPeers
 	join     joinState
 	outages  outages
+	keeping  keeping
+	sockets  sockets
+	door     *door
+	asker    asker
 	reach    *reach
 	dialback *dialback
 	mdns     io.Closer
@@ -84,7 +94,6 @@ type Overlay struct {
 	serveMu  sync.Mutex // guards becoming a server, and circuits
 	circuits *relay.Relay
 
-	wake   chan struct{} // the join loop should look again
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -96,9 +105,10 @@ type Overlay struct {
 func Open(cfg Config) (*Overlay, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	o := &Overlay{
-		cfg: cfg, log: cfg.Log, now: cfg.Now, ctx: ctx, cancel: cancel,
-		wake: make(chan struct{}, 1), members: newMembers(),
+		cfg: cfg, log: cfg.Log, now: cfg.Now, ctx: ctx, cancel: cancel, members: newMembers(),
 	}
+	o.join.events = make(chan storm.Event[peer.ID], happenings)
+	o.asker.o = o
 	if err := o.open(); err != nil {
 		o.Close()
 		return nil, err
@@ -107,11 +117,15 @@ func Open(cfg Config) (*Overlay, error) {
 }
 
 func (o *Overlay) open() (err error) {
-	if o.cache, err = loadCache(o.cfg.Dir, o.log); err != nil {
+	self, err := peer.IDFromPrivateKey(o.cfg.Key)
+	if err != nil {
+		return fmt.Errorf("device key: %w", err)
+	}
+	if o.cache, err = loadCache(o.cfg.Dir, self, o.log); err != nil {
 		return err
 	}
-	o.reach = newReach(o)
-	if o.host, err = newHost(o.cfg, o.reach.advertise); err != nil {
+	o.reach, o.door = newReach(o), newDoor(o)
+	if o.host, err = newHost(o.cfg, &o.sockets, o.reach.advertise, o.door.admit); err != nil {
 		return err
 	}
 	if err := o.openDHT(); err != nil {
@@ -132,11 +146,16 @@ func (o *Overlay) open() (err error) {
 	if err := listen(o.host, o.cfg.Listen); err != nil {
 		return err
 	}
+	if o.cfg.Network != nil {
+		o.sockets.use(o.cfg.Network)
+	}
+	o.openPort()
 	if o.cfg.MDNS {
 		o.mdns = startMDNS(o)
 	}
 	o.wg.Go(o.joinLoop)
 	o.wg.Go(o.refreshLoop)
+	o.wg.Go(o.everySecond)
 	o.wg.Go(o.reach.loop)
 	return nil
 }
@@ -151,6 +170,9 @@ func (o *Overlay) Close() error {
 			_ = o.mdns.Close()
 		}
 		o.wg.Wait()
+		if o.asker.port != nil {
+			o.asker.port.Close()
+		}
 		if o.cache != nil {
 			err = o.cache.save()
 		}
@@ -163,6 +185,9 @@ func (o *Overlay) Close() error {
 		}
 		if o.host != nil {
 			_ = o.host.Close()
+		}
+		if o.sockets.close != nil {
+			_ = o.sockets.close()
 		}
 		if o.store != nil && o.cfg.Store == nil {
 			_ = o.store.Close()
@@ -180,14 +205,6 @@ func (o *Overlay) Serving() bool { return o.server.Load() }
 func (o *Overlay) changed() {
 	if o.cfg.Changed != nil {
 		o.cfg.Changed()
-	}
-}
-
-// poke makes the join loop look again.
-func (o *Overlay) poke() {
-	select {
-	case o.wake <- struct{}{}:
-	default:
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,19 +102,33 @@ func TestPublishCountsAcknowledgements(t *testing.T) {
 	phone := member(t, false, append(others, first)...)
 	eventually(t, "three servers", func() bool { return len(phone.Servers()) == 3 })
 
+	var mu sync.Mutex
 	var counts []int
-	got := phone.Publish(t.Context(), "/pa/key", []byte("value"), func(r Receipt) { counts = append(counts, r.Acks) })
-	if got.Acks != 3 || got.Local || got.Err != nil || !slices.Equal(counts, []int{1, 2, 3}) {
-		t.Errorf("receipt %+v, counts %v", got, counts)
+	var last Receipt
+	keep := func(value []byte) {
+		mu.Lock()
+		counts, last = nil, Receipt{}
+		mu.Unlock()
+		phone.Keep(func() []Record { return []Record{{Key: "/pa/key", Value: value}} }, func(_ Record, r Receipt) {
+			mu.Lock()
+			defer mu.Unlock()
+			counts, last = append(counts, r.Acks), r
+		})
+	}
+	is := func(cond func() bool) func() bool {
+		return func() bool { mu.Lock(); defer mu.Unlock(); return cond() }
+	}
+	keep([]byte("value"))
+	eventually(t, "three acknowledgements", is(func() bool { return last.Acks == 3 }))
+	if last.Local || last.Err != nil || !slices.Equal(counts, []int{1, 2, 3}) {
+		t.Errorf("receipt %+v, counts %v", last, counts)
 	}
 	value, err := others[0].Lookup(t.Context(), "/pa/key", 1)
 	if err != nil || string(value) != "value" {
 		t.Errorf("looked up %q, %v", value, err)
 	}
-	refused := phone.Publish(t.Context(), "/pa/key", nil, nil)
-	if refused.Acks != 0 || refused.Err == nil {
-		t.Errorf("a value nobody accepts: %+v", refused)
-	}
+	keep(nil)
+	eventually(t, "a value nobody accepts", is(func() bool { return last.Acks == 0 && last.Err != nil }))
 	if _, err := phone.Lookup(t.Context(), "/pa/nothing", 1); !errors.Is(err, ErrNoValue) {
 		t.Errorf("error is %v, want ErrNoValue", err)
 	}
@@ -287,7 +302,7 @@ func TestDialsQUICFirst(t *testing.T) {
 
 func TestPeerCacheKeeps(t *testing.T) {
 	dir := t.TempDir()
-	c, err := loadCache(dir, quiet())
+	c, err := loadCache(dir, "", quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,12 +311,12 @@ func TestPeerCacheKeeps(t *testing.T) {
 	var last peer.ID
 	for i := range maxCached + 10 {
 		_, last = newID(t)
-		c.seen(last, addr, now.Add(time.Duration(i)*time.Second), time.Millisecond)
+		c.dialled(last, addr, now.Add(time.Duration(i)*time.Second), time.Millisecond)
 	}
 	if err = c.save(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := loadCache(dir, quiet())
+	again, err := loadCache(dir, "", quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,21 +329,21 @@ func TestPeerCacheKeeps(t *testing.T) {
 }
 
 func TestUnreadablePeerCacheIsSetAside(t *testing.T) {
-	for name, text := range map[string]string{"garbage": "{", "newer": `{"version":2,"peers":[]}`} {
+	for name, text := range map[string]string{"garbage": "{", "newer": `{"version":3,"peers":[]}`} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, cacheFile)
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			c, err := loadCache(dir, quiet())
+			c, err := loadCache(dir, "", quiet())
 			if err != nil || len(c.candidates()) != 0 {
 				t.Fatalf("%v", err)
 			}
 			if err := os.WriteFile(path, []byte("another"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err = loadCache(dir, quiet()); err != nil {
+			if _, err = loadCache(dir, "", quiet()); err != nil {
 				t.Fatal(err)
 			}
 			for name, want := range map[string]string{".unreadable": text, ".unreadable-2": "another"} {
@@ -412,12 +427,15 @@ func FuzzPeersFile(f *testing.F) {
 	f.Add([]byte(`{"version":1,"peers":[{"id":"x"}]}`))
 	f.Add([]byte(`{"version":3}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		peers, err := parseCache(data)
-		if err != nil && peers != nil {
+		r, err := parseCache(data)
+		if err != nil && r.peers != nil {
 			t.Error("peers beside an error")
 		}
-		for id, p := range peers {
-			if id != p.ID || len(p.Addrs) == 0 || len(p.Addrs) > maxCachedAddrs || p.RTT < 0 {
+		if r.size < 0 || r.window < 0 || (len(r.ticketKey) != 0 && len(r.ticketKey) != ticketKeyBytes) {
+			t.Errorf("%+v", r)
+		}
+		for id, p := range r.peers {
+			if id != p.ID || len(p.Addrs) == 0 || len(p.Addrs) > maxCachedAddrs || p.RTT < 0 || len(p.Ticket) > maxTicketBytes || p.First.After(p.Seen) {
 				t.Errorf("%+v", p)
 			}
 		}

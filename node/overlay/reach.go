@@ -41,6 +41,7 @@ type reach struct {
 	state    Reachability
 	asked    bool   // a witness has been asked
 	why      string // why the state is unknown
+	public   bool   // proven at a public address of an interface of ours
 	natted   bool   // others see us at an address that no interface has
 	proven   []ma.Multiaddr
 	circuits []ma.Multiaddr
@@ -143,6 +144,13 @@ func (r *reach) lost(p peer.ID) {
 		r.state, r.why = ReachUnknown, "the connection to the relay was lost"
 	}
 	r.wake()
+}
+
+// mayServe says that this member can be reached by anybody and may become a server.
+func (r *reach) mayServe() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.public && r.o.cfg.MayServe
 }
 
 // loop proves, and proves again when the proof has aged or may no longer hold.
@@ -294,12 +302,10 @@ func (r *reach) settle(p proof, natted bool) {
 			r.why += ", and no relay: " + p.err.Error()
 		}
 	}
-	promote := r.state == ReachDirect && !natted && r.o.cfg.MayServe && slices.ContainsFunc(p.direct, manet.IsPublicAddr)
+	r.public = r.state == ReachDirect && !natted && slices.ContainsFunc(p.direct, manet.IsPublicAddr)
 	r.mu.Unlock()
-	if promote {
-		if err := r.o.Promote(); err != nil {
-			r.o.log.Warn("cannot become a server", "err", err)
-		}
+	if r.mayServe() && r.o.dht.RoutingTable().Size() < fewServers {
+		r.o.promote()
 	}
 	r.o.changed()
 }

@@ -19,6 +19,7 @@ func (o *Overlay) Promote() error {
 		return err
 	}
 	o.log.Info("became a server")
+	o.storeLocally(o.refreshRecords())
 	o.changed()
 	return nil
 }
@@ -36,6 +37,7 @@ func (o *Overlay) serve() error {
 	}
 	o.circuits = circuits
 	o.host.SetStreamHandler(ReachProtocol, o.dialback.serve)
+	o.host.SetStreamHandler(SnapshotProtocol, o.serveSnapshot)
 	o.server.Store(true)
 	return nil
 }
@@ -45,6 +47,7 @@ func (o *Overlay) stopServing() {
 	defer o.serveMu.Unlock()
 	if o.circuits != nil {
 		o.host.RemoveStreamHandler(ReachProtocol)
+		o.host.RemoveStreamHandler(SnapshotProtocol)
 		_ = o.circuits.Close()
 		o.circuits = nil
 	}

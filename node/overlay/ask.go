@@ -1,0 +1,208 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/peerd/peerd/node/overlay/gate"
+	"github.com/peerd/peerd/node/storm"
+)
+
+const (
+	// maxAskAddrs of a peer's addresses are asked, the next one askStagger after the
+	// last has not answered.
+	maxAskAddrs = 3
+	askStagger  = 100 * time.Millisecond
+	// deafAfter questions without any answer since the start, a network is taken for
+	// one that drops UDP, until an answer comes.
+	deafAfter = 2
+)
+
+// asker puts questions to servers. It keeps what they gave us to show again.
+type asker struct {
+	o    *Overlay
+	port *gate.Port
+
+	heard  atomic.Bool  // an answer has come since Open
+	silent atomic.Int32 // questions without one
+
+	mu    sync.Mutex
+	slots map[peer.ID][]byte // what the last answer promised
+}
+
+// maxSlots bounds the slots remembered.
+const maxSlots = 64
+
+// openPort begins to ask and answer on the sockets the host listens on.
+func (o *Overlay) openPort() {
+	o.asker.port = gate.NewPort(o.questionConns(), o.sockets.route, o.door.serve, o.log)
+}
+
+// questionConns shares the UDP sockets of the QUIC listeners.
+func (o *Overlay) questionConns() []net.PacketConn {
+	var conns []net.PacketConn
+	for _, a := range o.host.Network().ListenAddresses() {
+		addr, ok := udpAddr(a)
+		if !ok {
+			continue
+		}
+		conn, err := o.sockets.open(net.UDPAddrFromAddrPort(addr))
+		if err != nil {
+			o.log.Warn("no questions on this address", "addr", a, "err", err)
+			continue
+		}
+		conns = append(conns, conn)
+	}
+	return conns
+}
+
+// udpAddr returns where the QUIC listener of an address receives datagrams.
+func udpAddr(a ma.Multiaddr) (netip.AddrPort, bool) {
+	if !isQUIC(a) || IsCircuit(a) {
+		return netip.AddrPort{}, false
+	}
+	udp, _ := ma.SplitFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_QUIC_V1 })
+	addr, err := manet.ToNetAddr(udp)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	u, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	at := u.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), true
+}
+
+// ask puts a question to a peer and waits for the answer until ctx ends. A peer
+// that cannot be asked, having no address for it, may be dialled: so says the
+// answer then.
+func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again bool) (gate.Answer, error) {
+	addrs := o.askAddrs(p)
+	if len(addrs) == 0 {
+		return gate.Answer{Come: true}, nil
+	}
+	q := gate.Question{From: o.host.ID(), Class: uint8(class), Serves: o.Serving(), Ticket: o.cache.ticket(p)}
+	if again {
+		q.Slot = o.asker.slot(p)
+	}
+	a, err := o.asker.put(ctx, addrs, q)
+	switch {
+	case errors.Is(err, gate.ErrNoSocket):
+		return gate.Answer{Come: true}, nil
+	case err != nil && o.asker.deaf() && o.hasTCP(p):
+		return gate.Answer{Come: true}, nil
+	case err != nil:
+		return a, err
+	}
+	o.door.heard(a.Come)
+	o.asker.promised(p, a.Slot)
+	for _, r := range a.Referrals {
+		o.host.Peerstore().AddAddrs(r.ID, r.Addrs, peerstore.RecentlyConnectedAddrTTL)
+	}
+	return a, nil
+}
+
+// put sends the question to one address after the other; the first answer counts.
+func (k *asker) put(ctx context.Context, addrs []netip.AddrPort, q gate.Question) (gate.Answer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		answer gate.Answer
+		err    error
+	}
+	results := make(chan result, len(addrs))
+	stagger := time.NewTicker(askStagger)
+	defer stagger.Stop()
+	next, running := 0, 0
+	launch := func() {
+		if next < len(addrs) {
+			addr := addrs[next]
+			next, running = next+1, running+1
+			go func() {
+				a, err := k.port.Ask(ctx, addr, q)
+				results <- result{a, err}
+			}()
+		}
+	}
+	var err error
+	for launch(); running > 0; {
+		select {
+		case r := <-results:
+			if r.err == nil {
+				k.heard.Store(true)
+				return r.answer, nil
+			}
+			err = r.err
+			running--
+			if ctx.Err() == nil {
+				launch()
+			}
+		case <-stagger.C:
+			launch()
+		}
+	}
+	k.silent.Add(1)
+	return gate.Answer{}, err
+}
+
+// deaf says that no answer ever came, to several questions: UDP does not get
+// through, and what is left is to connect by TCP.
+func (k *asker) deaf() bool { return !k.heard.Load() && k.silent.Load() >= deafAfter }
+
+func (k *asker) slot(p peer.ID) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.slots[p]
+}
+
+func (k *asker) promised(p peer.ID, slot []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.slots == nil || len(k.slots) >= maxSlots {
+		k.slots = make(map[peer.ID][]byte)
+	}
+	if delete(k.slots, p); len(slot) > 0 {
+		k.slots[p] = slot
+	}
+}
+
+// knownAddrs are all addresses under which a peer may be found.
+func (o *Overlay) knownAddrs(p peer.ID) []ma.Multiaddr {
+	addrs := o.dialable(p)
+	for _, known := range [][]peer.AddrInfo{o.cache.find(p), o.cfg.Bootstrap, o.lan.list()} {
+		for _, info := range known {
+			for _, a := range info.Addrs {
+				if info.ID == p && !ma.Contains(addrs, a) {
+					addrs = append(addrs, a)
+				}
+			}
+		}
+	}
+	return addrs
+}
+
+func (o *Overlay) askAddrs(p peer.ID) []netip.AddrPort {
+	var addrs []netip.AddrPort
+	for _, a := range o.knownAddrs(p) {
+		if u, ok := udpAddr(a); ok && len(addrs) < maxAskAddrs && !slices.Contains(addrs, u) {
+			addrs = append(addrs, u)
+		}
+	}
+	return addrs
+}
+
+func (o *Overlay) hasTCP(p peer.ID) bool {
+	return slices.ContainsFunc(o.knownAddrs(p), func(a ma.Multiaddr) bool { return !isQUIC(a) && !IsCircuit(a) })
+}

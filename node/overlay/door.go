@@ -1,0 +1,291 @@
+package overlay
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	kb "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/peerd/peerd/node/overlay/gate"
+	"github.com/peerd/peerd/node/storm"
+)
+
+const (
+	// Strangers, who connect without asking, are let in at this rate while the server
+	// is crowded, and freely while it is not.
+	strangersPerSecond = 2.0
+	strangersBurst     = 4.0
+	// crowdedFor is how long after a refusal a server is crowded.
+	crowdedFor = 2 * time.Second
+	// expectedFor is how long connections of a witness are awaited.
+	expectedFor = 10 * time.Second
+	// stormFor is how long after the last refusal, seen or heard of, a storm is over.
+	stormFor = 10 * time.Second
+)
+
+// Load tells what this member sees of the crowd.
+type Load struct {
+	// Load is the work let in over the last second as a share of what this server
+	// gives; 0 on a client.
+	Load float64
+	// Storm: this member refused others, or was refused, within the last 10 s.
+	Storm bool
+	// Refusals counts questions and connections refused since Open.
+	Refusals uint64
+}
+
+// door decides who may come in: the storm room's gate with what it needs of the
+// real world. The gate's moments count from born.
+type door struct {
+	o        *Overlay
+	born     time.Time
+	cfg      storm.GateConfig
+	keys     gate.Keys
+	admitted gate.Admitted
+
+	mu        sync.Mutex
+	gate      storm.Gate[peer.ID]
+	answer    storm.Answer[peer.ID]     // of the question in hand
+	named     map[peer.ID]peer.AddrInfo // who may be referred to
+	expected  map[netip.Addr]time.Time  // witnesses, until when
+	strangers float64                   // how many may come in now
+	filled    storm.Moment              // when strangers was brought up to date
+	role      storm.Role
+	refusals  uint64
+	refused   storm.Moment // when somebody was last refused here
+	waved     storm.Moment // when we were last told to wait elsewhere
+	storm     bool         // as last told to the log
+}
+
+func newDoor(o *Overlay) *door {
+	d := &door{
+		o: o, born: time.Now(), cfg: storm.DefaultGateConfig(), strangers: strangersBurst,
+		named: make(map[peer.ID]peer.AddrInfo), expected: make(map[netip.Addr]time.Time),
+	}
+	d.cfg.Off = o.cfg.Off
+	d.gate.Open(d.moment(), &d.cfg)
+	d.keys = gate.Keys{Slots: randomKey(), Tickets: o.cache.ticketKey}
+	return d
+}
+
+// moment is now as the gate counts, never 0.
+func (d *door) moment() storm.Moment { return time.Since(d.born) + time.Millisecond }
+
+// serve answers one question. A client has nothing to give, and lets everybody in.
+func (d *door) serve(from netip.AddrPort, q gate.Question) (gate.Answer, bool) {
+	if !d.o.Serving() {
+		return gate.Answer{Come: true}, true
+	}
+	ask := storm.Question[peer.ID]{
+		From: q.From, Class: storm.Class(q.Class), Prefix: prefix(from.Addr()), Serves: q.Serves,
+		Ticket: len(q.Ticket) > 0 && d.keys.TicketHolds(q.Ticket, q.From, d.o.now()),
+	}
+	if len(q.Slot) > 0 {
+		ask.Slot = d.keys.SlotDue(q.Slot, q.From, from.Addr())
+	}
+	out, verdict := d.decide(&ask)
+	switch {
+	case verdict == storm.Silent:
+		return out, false
+	case verdict == storm.Wait:
+		due := d.moment() + out.Wait
+		out.Slot = d.keys.Slot(q.From, from.Addr(), due)
+	case len(q.Key) > 0:
+		out.Referrals = d.o.nearestKnown(kb.ID(q.Key), q.From)
+	default:
+		d.await(from, ask.Class)
+	}
+	return out, true
+}
+
+func (d *door) decide(ask *storm.Question[peer.ID]) (gate.Answer, storm.Verdict) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now, a := d.moment(), &d.answer
+	d.gate.Ask(now, ask, rand.Float64(), a)
+	if a.Verdict != storm.Come {
+		d.refusedLocked(now)
+	}
+	out := gate.Answer{
+		Come: a.Verdict == storm.Come, Load: float64(a.Load), Floor: uint8(a.Floor),
+		Uptime: a.Uptime, Window: a.Window, Wait: a.Delay,
+	}
+	for _, id := range a.Referrals[:a.N] {
+		out.Referrals = append(out.Referrals, d.named[id])
+	}
+	return out, a.Verdict
+}
+
+func (d *door) refusedLocked(now storm.Moment) {
+	d.refusals++
+	d.refused = now
+}
+
+// await expects a connection of who was just told to come.
+func (d *door) await(from netip.AddrPort, class storm.Class) {
+	missed := d.admitted.Add(from, uint8(class), d.o.now())
+	if len(missed) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range missed {
+		d.gate.Missed(d.moment(), storm.Class(c))
+	}
+}
+
+// prefix names the network of an address, for pacing; loopback is none.
+func prefix(ip netip.Addr) uint64 {
+	bits := 24
+	if ip.Is6() {
+		bits = 48
+	}
+	p, err := ip.Prefix(bits)
+	if err != nil || ip.IsLoopback() {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(binary.BigEndian.AppendUint16(p.Addr().AsSlice(), uint16(bits)))
+	return h.Sum64() | 1
+}
+
+// admit decides on a connection that comes in, before its handshake.
+func (d *door) admit(from netip.AddrPort, udp bool) bool {
+	if !d.o.Serving() {
+		return true
+	}
+	now := d.o.now()
+	if (udp && d.admitted.Take(from, now)) || (!udp && d.admitted.TakeTCP(from)) {
+		return true // its cost was taken when it asked
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at := d.moment()
+	ok := now.Before(d.expected[from.Addr()]) || !d.crowdedLocked(at) || d.strangerLocked(at)
+	if ok {
+		d.gate.Spent(at, storm.LogIn, d.cfg.Cost[storm.LogIn])
+	} else {
+		d.refusedLocked(at)
+	}
+	return ok
+}
+
+// crowdedLocked says that who did not ask has to stand back.
+func (d *door) crowdedLocked(now storm.Moment) bool {
+	d.gate.Spent(now, storm.LogIn, 0) // brings the load up to date
+	return d.gate.Load() >= 1 || (d.refused != 0 && now-d.refused < crowdedFor)
+}
+
+// strangerLocked takes one of the places that a crowded server keeps for strangers.
+func (d *door) strangerLocked(now storm.Moment) bool {
+	d.strangers = min(strangersBurst, d.strangers+strangersPerSecond*(now-d.filled).Seconds())
+	d.filled = now
+	if d.strangers < 1 {
+		return false
+	}
+	d.strangers--
+	return true
+}
+
+// expect awaits a witness, who was asked to connect to us.
+func (d *door) expect(witness netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.o.now()
+	for ip, until := range d.expected {
+		if now.After(until) {
+			delete(d.expected, ip)
+		}
+	}
+	d.expected[witness] = now.Add(expectedFor)
+}
+
+// joined notes a connected server, to which others may be referred at the addresses
+// given, and left one that is gone.
+func (d *door) joined(server peer.AddrInfo) {
+	if len(server.Addrs) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.named[server.ID] = server
+	d.gate.Joined(d.moment(), server.ID, true)
+}
+
+func (d *door) left(server peer.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.named, server)
+	d.gate.Left(server)
+}
+
+// finished tells the gate what work that it let in has cost.
+func (d *door) finished(class storm.Class, cost time.Duration, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for range n {
+		d.gate.Finished(d.moment(), class, cost)
+	}
+}
+
+func (d *door) setWindow(w time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gate.SetWindow(w)
+}
+
+// heard notes what another server answered to us.
+func (d *door) heard(come bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.moment()
+	d.role.Saw(now, !come)
+	if !come {
+		d.waved = now
+	}
+}
+
+// wanted says, once a second, whether a reachable client should begin to serve.
+func (d *door) wanted() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.role.Promote(d.moment(), rand.Float64(), d.cfg.Off)
+}
+
+// Load tells what this member sees of the crowd.
+func (o *Overlay) Load() Load {
+	d := o.door
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.moment()
+	d.gate.Spent(now, storm.LogIn, 0)
+	recent := func(at storm.Moment) bool { return at != 0 && now-at < stormFor }
+	return Load{
+		Load: float64(d.gate.Load()), Refusals: d.refusals,
+		Storm: recent(d.refused) || recent(d.waved),
+	}
+}
+
+// weather tells the log when a storm begins and ends.
+func (o *Overlay) weather() {
+	l := o.Load()
+	d := o.door
+	d.mu.Lock()
+	news := l.Storm != d.storm
+	d.storm = l.Storm
+	d.mu.Unlock()
+	if !news {
+		return
+	}
+	if l.Storm {
+		o.log.Info("a storm begins: more want to join than are let in", "load", l.Load, "refusals", l.Refusals)
+	} else {
+		o.log.Info("the storm is over", "refusals", l.Refusals)
+	}
+	o.changed()
+}

@@ -1,0 +1,278 @@
+package gate
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+func newID(t testing.TB) peer.ID {
+	t.Helper()
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func start() time.Time { return time.Unix(1_800_000_000, 0) }
+
+func keys() Keys {
+	return Keys{Slots: bytes.Repeat([]byte{1}, 32), Tickets: bytes.Repeat([]byte{2}, 32)}
+}
+
+func TestQuestionsSurviveTheWire(t *testing.T) {
+	id, ip := newID(t), netip.MustParseAddr("192.0.2.7")
+	q := Question{
+		Nonce: 1 << 63, From: id, Class: 4, Serves: true, Key: make([]byte, KeyBytes),
+		Slot: keys().Slot(id, ip, time.Minute), Ticket: keys().Ticket(id, start()),
+	}
+	data, err := AppendQuestion(nil, q)
+	if err != nil || len(data) != QuestionSize {
+		t.Fatalf("%d bytes, %v", len(data), err)
+	}
+	if got, err := ParseQuestion(data); err != nil || !reflect.DeepEqual(got, q) {
+		t.Errorf("%+v, %v; want %+v", got, err, q)
+	}
+	if _, err := ParseQuestion(data[:len(data)-1]); !errors.Is(err, errMessage) {
+		t.Errorf("a short question: %v", err)
+	}
+	q.Slot = []byte{1}
+	if _, err := AppendQuestion(nil, q); !errors.Is(err, errMessage) {
+		t.Errorf("a slot that is none: %v", err)
+	}
+}
+
+func TestAnswersSurviveTheWireAndAreNoLongerThanQuestions(t *testing.T) {
+	a := Answer{
+		Nonce: 7, Load: 1, Floor: 2, Uptime: time.Hour, Window: 700 * time.Millisecond, Wait: time.Minute,
+		Slot: keys().Slot(newID(t), netip.Addr{}, time.Minute),
+	}
+	long := ma.StringCast("/ip6/2001:db8::1/udp/4001/quic-v1")
+	for range 2 * MaxReferrals {
+		a.Referrals = append(a.Referrals, peer.AddrInfo{ID: newID(t), Addrs: []ma.Multiaddr{long, long, long}})
+	}
+	data := AppendAnswer(nil, a)
+	if len(data) > QuestionSize {
+		t.Fatalf("answer of %d bytes", len(data))
+	}
+	got, err := ParseAnswer(data)
+	if err != nil || len(got.Referrals) != MaxReferrals || len(got.Referrals[0].Addrs) != maxReferralAddrs {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got.Referrals[7].ID != a.Referrals[7].ID || !got.Referrals[0].Addrs[1].Equal(long) {
+		t.Errorf("referrals %v", got.Referrals)
+	}
+	got.Referrals, a.Referrals = nil, nil
+	if !reflect.DeepEqual(got, a) {
+		t.Errorf("%+v, want %+v", got, a)
+	}
+}
+
+func TestTokensAreTheirIssuersAndHoldersOnly(t *testing.T) {
+	k, id, ip := keys(), newID(t), netip.MustParseAddr("192.0.2.7")
+	slot, ticket := k.Slot(id, ip, time.Minute), k.Ticket(id, start())
+	if due := k.SlotDue(slot, id, ip); due != time.Minute {
+		t.Errorf("due at %v", due)
+	}
+	for name, due := range map[string]time.Duration{
+		"another asker":   k.SlotDue(slot, newID(t), ip),
+		"another address": k.SlotDue(slot, id, netip.MustParseAddr("192.0.2.8")),
+		"a ticket":        k.SlotDue(ticket, id, netip.Addr{}),
+		"another issuer":  Keys{Slots: k.Tickets}.SlotDue(slot, id, ip),
+		"nothing":         k.SlotDue(nil, id, ip),
+	} {
+		if due != 0 {
+			t.Errorf("%s: slot is taken", name)
+		}
+	}
+	if !k.TicketHolds(ticket, id, start().Add(-time.Second)) || k.TicketHolds(ticket, id, start()) ||
+		k.TicketHolds(ticket, newID(t), start().Add(-time.Second)) {
+		t.Error("a ticket holds for its holder until it expires, and for nobody else")
+	}
+	changed := bytes.Clone(ticket)
+	changed[7] ^= 1 // a later expiry
+	if k.TicketHolds(changed, id, start().Add(-time.Second)) {
+		t.Error("a changed ticket holds")
+	}
+}
+
+func at(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1)
+}
+
+func TestAdmittedIsShortAndCounted(t *testing.T) {
+	var a Admitted
+	now := start()
+	a.Add(at(0), 3, now)
+	if a.Take(at(0), now.Add(admittedLife)) || a.Take(at(1), now) {
+		t.Error("awaited for another time, or somebody else")
+	}
+	for i := range tries + 1 {
+		if a.Take(at(0), now.Add(admittedLife-1)) != (i < tries) {
+			t.Errorf("connection %d", i)
+		}
+	}
+	otherPort := netip.AddrPortFrom(at(0).Addr(), 4711)
+	if a.Take(otherPort, now) || !a.TakeTCP(otherPort) || a.TakeTCP(otherPort) {
+		t.Error("another port is for TCP, and once")
+	}
+	a.Add(at(1), 4, now)
+	if missed := a.Add(at(2), 3, now.Add(time.Hour)); !reflect.DeepEqual(missed, []uint8{4}) {
+		t.Errorf("missed %v, want the one that never came", missed)
+	}
+	if len(a.await) != 1 || len(a.queue) != 1 || len(a.tcp) != 1 {
+		t.Errorf("an hour later %d awaited", len(a.await))
+	}
+}
+
+func TestAdmittedIsBounded(t *testing.T) {
+	var a Admitted
+	for i := range maxAdmitted + 5 {
+		a.Add(at(i), 3, start())
+	}
+	if len(a.await) > maxAdmitted || len(a.queue) > maxAdmitted || len(a.tcp) > maxAdmitted {
+		t.Errorf("%d awaited, queue of %d", len(a.await), len(a.queue))
+	}
+	if a.Take(at(4), start()) || !a.Take(at(maxAdmitted+4), start()) {
+		t.Error("the oldest make room")
+	}
+}
+
+func newPort(t testing.TB, serve Serve) (*Port, netip.AddrPort) {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPort([]net.PacketConn{conn}, func(*net.UDPAddr) net.Addr { return conn.LocalAddr() }, serve, slog.New(slog.DiscardHandler))
+	t.Cleanup(p.Close)
+	return p, conn.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+func TestPortAsksAndAnswersOnTheListenersSocket(t *testing.T) {
+	id := newID(t)
+	from := make(chan netip.AddrPort, 2)
+	_, server := newPort(t, func(f netip.AddrPort, q Question) (Answer, bool) {
+		from <- f
+		return Answer{Come: q.From == id && q.Class == 3, Window: time.Second}, !q.Serves
+	})
+	asker, own := newPort(t, nil)
+	got, err := asker.Ask(t.Context(), server, Question{From: id, Class: 3})
+	if err != nil || !got.Come || got.Window != time.Second {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if f := <-from; f != own {
+		t.Errorf("asked from %v, listens on %v", f, own)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := asker.Ask(ctx, server, Question{From: id, Serves: true}); !errors.Is(err, context.Canceled) {
+		t.Errorf("no answer: %v", err)
+	}
+	if len(asker.waiting) != 0 {
+		t.Errorf("%d nonces kept", len(asker.waiting))
+	}
+}
+
+func TestPortWithoutASocketSaysSo(t *testing.T) {
+	p := NewPort(nil, func(*net.UDPAddr) net.Addr { return nil }, nil, slog.New(slog.DiscardHandler))
+	defer p.Close()
+	if _, err := p.Ask(t.Context(), netip.MustParseAddrPort("127.0.0.1:9"), Question{}); !errors.Is(err, ErrNoSocket) {
+		t.Errorf("error is %v, want ErrNoSocket", err)
+	}
+}
+
+func TestGuardAsksAboutDirectInboundConnectionsOnly(t *testing.T) {
+	id := newID(t)
+	var asked []string
+	g := &Guard{ResourceManager: &network.NullResourceManager{}, Admit: func(from netip.AddrPort, udp bool) bool {
+		asked = append(asked, from.String())
+		return !udp
+	}}
+	for _, c := range []struct {
+		dir     network.Direction
+		addr    string
+		refused bool
+	}{
+		{network.DirInbound, "/ip4/192.0.2.7/udp/5/quic-v1", true},
+		{network.DirInbound, "/ip6/2001:db8::1/tcp/6", false},
+		{network.DirOutbound, "/ip4/192.0.2.7/udp/5/quic-v1", false},
+		{network.DirInbound, "/ip4/192.0.2.7/udp/5/quic-v1/p2p/" + id.String() + "/p2p-circuit", false},
+		{network.DirInbound, "/p2p/" + id.String() + "/p2p-circuit", false},
+	} {
+		_, err := g.OpenConnection(c.dir, false, ma.StringCast(c.addr))
+		if errors.Is(err, ErrRefused) != c.refused {
+			t.Errorf("%v %s: %v", c.dir, c.addr, err)
+		}
+	}
+	if want := []string{"192.0.2.7:5", "[2001:db8::1]:6"}; !reflect.DeepEqual(asked, want) {
+		t.Errorf("asked about %v, want %v", asked, want)
+	}
+}
+
+func FuzzQuestion(f *testing.F) {
+	id := newID(f)
+	good, err := AppendQuestion(nil, Question{Nonce: 1, From: id, Class: 2, Ticket: keys().Ticket(id, start())})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:100])
+	f.Add([]byte{magic, version + 1, kindQuestion})
+	f.Add(bytes.Repeat([]byte{magic}, QuestionSize))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		q, err := ParseQuestion(data)
+		if err != nil {
+			return
+		}
+		again, err := AppendQuestion(nil, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := ParseQuestion(again); err != nil || !reflect.DeepEqual(back, q) {
+			t.Errorf("%+v became %+v, %v", q, back, err)
+		}
+	})
+}
+
+func FuzzAnswer(f *testing.F) {
+	good := AppendAnswer(nil, Answer{
+		Nonce: 1, Come: true, Slot: keys().Slot(newID(f), netip.Addr{}, time.Minute),
+		Referrals: []peer.AddrInfo{{ID: newID(f), Addrs: []ma.Multiaddr{ma.StringCast("/ip4/192.0.2.7/udp/1/quic-v1")}}},
+	})
+	f.Add(good)
+	f.Add(good[:20])
+	f.Add(append(bytes.Clone(good[:51]), 255))
+	f.Add([]byte{magic, version, kindQuestion})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := ParseAnswer(data)
+		if err != nil {
+			return
+		}
+		if len(a.Referrals) > MaxReferrals || len(AppendAnswer(nil, a)) > QuestionSize {
+			t.Errorf("%d referrals", len(a.Referrals))
+		}
+		for _, r := range a.Referrals {
+			if len(r.ID) == 0 || len(r.Addrs) == 0 || len(r.Addrs) > maxReferralAddrs {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
+}

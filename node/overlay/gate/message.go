@@ -1,0 +1,245 @@
+// Package gate is the door of a server: one datagram asks whether to come, one
+// answers, on the UDP port that QUIC listens on; who was told to come may open a
+// connection for some seconds, and who was not is refused before the handshake
+// while the server is under load. What is answered is decided elsewhere.
+package gate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+const (
+	// magic is the first byte of every datagram of ours. QUIC's have the bit 0x40
+	// set, STUN's first byte is 0x00 to 0x03, DTLS's 0x14 to 0x3f.
+	magic   = 0x0a
+	version = 1
+
+	kindQuestion = 1
+	kindAnswer   = 2
+
+	// QuestionSize is the length of every question in bytes: no answer is longer,
+	// so nobody gains by asking in another's name.
+	QuestionSize = 1200
+	// MaxReferrals bounds the peers named in an answer, and maxReferralAddrs the
+	// addresses of each.
+	MaxReferrals     = 8
+	maxReferralAddrs = 2
+
+	maxIDBytes   = 64
+	maxAddrBytes = 64
+	tokenBytes   = 8 + macBytes // of a slot or ticket: a time and a MAC
+
+	// KeyBytes is the length of a place in key space, a SHA-256.
+	KeyBytes = 32
+)
+
+// errMessage: a datagram is none of ours, or none that this version understands.
+var errMessage = errors.New("bad question or answer")
+
+// Question is what a node asks a server before it connects. Nothing in it is
+// authenticated but slot and ticket, which are the server's own.
+type Question struct {
+	Nonce  uint64 // the answer carries it again
+	From   peer.ID
+	Class  uint8
+	Serves bool   // the asker will be a server
+	Slot   []byte // of an earlier answer of this server, or nil
+	Ticket []byte // from an earlier stay with this server, or nil
+	// Key, of KeyBytes, asks for the servers nearest to it in key space; nil does not.
+	Key []byte
+}
+
+// Answer is a server's answer.
+type Answer struct {
+	Nonce     uint64
+	Come      bool
+	Load      float64       // 0 to 1, in steps of 1/255
+	Floor     uint8         // lowest class served now
+	Uptime    time.Duration // of the server, whole seconds
+	Window    time.Duration // restart window, whole milliseconds
+	Wait      time.Duration // until the slot, whole milliseconds
+	Slot      []byte        // to be shown when it is due, or nil
+	Referrals []peer.AddrInfo
+}
+
+// AppendQuestion appends the datagram of q to buf; ids, slots and tickets that
+// are too long are an error.
+func AppendQuestion(buf []byte, q Question) ([]byte, error) {
+	if len(q.From) > maxIDBytes || !isToken(q.Slot) || !isToken(q.Ticket) || !isKey(q.Key) {
+		return buf, fmt.Errorf("%w: peer id of %d bytes, slot of %d, ticket of %d, key of %d",
+			errMessage, len(q.From), len(q.Slot), len(q.Ticket), len(q.Key))
+	}
+	begin := len(buf)
+	serves := byte(0)
+	if q.Serves {
+		serves = 1
+	}
+	buf = append(buf, magic, version, kindQuestion, q.Class, serves)
+	buf = binary.BigEndian.AppendUint64(buf, q.Nonce)
+	buf = appendBytes(buf, []byte(q.From))
+	buf = appendBytes(buf, q.Slot)
+	buf = appendBytes(buf, q.Ticket)
+	buf = appendBytes(buf, q.Key)
+	return append(buf, make([]byte, QuestionSize-(len(buf)-begin))...), nil
+}
+
+// isToken says whether b is absent or has the length of a slot or ticket.
+func isToken(b []byte) bool { return len(b) == 0 || len(b) == tokenBytes }
+
+func isKey(b []byte) bool { return len(b) == 0 || len(b) == KeyBytes }
+
+// ParseQuestion reads a question. Slot, ticket and key share the memory of data.
+func ParseQuestion(data []byte) (Question, error) {
+	r := reader{rest: data}
+	r.header(kindQuestion)
+	if len(data) != QuestionSize {
+		r.failed = true
+	}
+	q := Question{Class: r.byte(), Serves: r.byte()&1 == 1}
+	q.Nonce = r.uint64()
+	q.From = r.id()
+	q.Slot, q.Ticket, q.Key = r.field(isToken), r.field(isToken), r.field(isKey)
+	if r.failed {
+		return Question{}, fmt.Errorf("%w: question of %d bytes", errMessage, len(data))
+	}
+	return q, nil
+}
+
+// AppendAnswer appends the datagram of a to buf. Referrals for which there is no
+// room, and addresses too long to be of use, are left out.
+func AppendAnswer(buf []byte, a Answer) []byte {
+	begin := len(buf)
+	come := byte(0)
+	if a.Come {
+		come = 1
+	}
+	load := byte(min(max(a.Load, 0), 1) * 255)
+	buf = append(buf, magic, version, kindAnswer, come, load, a.Floor)
+	buf = binary.BigEndian.AppendUint32(buf, uint32(min(max(a.Uptime/time.Second, 0), 1<<32-1)))
+	buf = binary.BigEndian.AppendUint64(buf, a.Nonce)
+	buf = appendMillis(buf, a.Window)
+	buf = appendMillis(buf, a.Wait)
+	if !isToken(a.Slot) {
+		a.Slot = nil
+	}
+	buf = appendBytes(buf, a.Slot)
+	count := len(buf)
+	buf = append(buf, 0)
+	for _, r := range a.Referrals {
+		with, ok := appendReferral(buf, r)
+		if ok && buf[count] < MaxReferrals && len(with)-begin <= QuestionSize {
+			buf = with
+			buf[count]++
+		}
+	}
+	return buf
+}
+
+// appendReferral reports whether the peer can be named: it has an address.
+func appendReferral(buf []byte, r peer.AddrInfo) ([]byte, bool) {
+	if len(r.ID) == 0 || len(r.ID) > maxIDBytes {
+		return buf, false
+	}
+	buf = appendBytes(buf, []byte(r.ID))
+	count := len(buf)
+	buf = append(buf, 0)
+	for _, a := range r.Addrs {
+		if b := a.Bytes(); len(b) > 0 && len(b) <= maxAddrBytes && buf[count] < maxReferralAddrs {
+			buf = appendBytes(buf, b)
+			buf[count]++
+		}
+	}
+	return buf, buf[count] > 0
+}
+
+// ParseAnswer reads an answer. Referrals that make no sense are left out.
+func ParseAnswer(data []byte) (Answer, error) {
+	r := reader{rest: data}
+	r.header(kindAnswer)
+	a := Answer{Come: r.byte() == 1, Load: float64(r.byte()) / 255, Floor: r.byte()}
+	a.Uptime = time.Duration(r.uint32()) * time.Second
+	a.Nonce = r.uint64()
+	a.Window, a.Wait = r.millis(), r.millis()
+	a.Slot = append([]byte(nil), r.field(isToken)...)
+	for range min(r.byte(), MaxReferrals) {
+		if p, ok := r.referral(); ok {
+			a.Referrals = append(a.Referrals, p)
+		}
+	}
+	if r.failed || len(data) > QuestionSize {
+		return Answer{}, fmt.Errorf("%w: answer of %d bytes", errMessage, len(data))
+	}
+	return a, nil
+}
+
+func appendMillis(buf []byte, d time.Duration) []byte {
+	return binary.BigEndian.AppendUint32(buf, uint32(min(max(d.Milliseconds(), 0), 1<<32-1)))
+}
+
+func appendBytes(buf, b []byte) []byte { return append(append(buf, byte(len(b))), b...) }
+
+// reader takes a datagram apart; after a failure everything it returns is zero.
+type reader struct {
+	rest   []byte
+	failed bool
+}
+
+func (r *reader) take(n int) []byte {
+	if r.failed || len(r.rest) < n {
+		r.failed = true
+		return make([]byte, n)
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) header(kind byte) {
+	if h := r.take(3); h[0] != magic || h[1] != version || h[2] != kind {
+		r.failed = true
+	}
+}
+
+func (r *reader) byte() byte            { return r.take(1)[0] }
+func (r *reader) uint32() uint32        { return binary.BigEndian.Uint32(r.take(4)) }
+func (r *reader) uint64() uint64        { return binary.BigEndian.Uint64(r.take(8)) }
+func (r *reader) millis() time.Duration { return time.Duration(r.uint32()) * time.Millisecond }
+func (r *reader) bytes() []byte         { return r.take(int(r.byte())) }
+
+func (r *reader) id() peer.ID {
+	id, err := peer.IDFromBytes(r.bytes())
+	if err != nil || len(id) > maxIDBytes {
+		r.failed = true
+	}
+	return id
+}
+
+// field is nil where nothing is given.
+func (r *reader) field(ok func([]byte) bool) []byte {
+	b := r.bytes()
+	if !ok(b) {
+		r.failed = true
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+func (r *reader) referral() (peer.AddrInfo, bool) {
+	id, err := peer.IDFromBytes(r.bytes())
+	info := peer.AddrInfo{ID: id}
+	for range r.byte() {
+		addr, bad := ma.NewMultiaddrBytes(append([]byte(nil), r.bytes()...))
+		if bad == nil && len(info.Addrs) < maxReferralAddrs {
+			info.Addrs = append(info.Addrs, addr)
+		}
+	}
+	return info, err == nil && !r.failed && len(info.Addrs) > 0
+}

@@ -1,0 +1,161 @@
+package gate
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// ErrNoSocket: the host has no UDP socket from which it would dial that address
+// and on which it hears answers, as one that listens on TCP only.
+var ErrNoSocket = errors.New("no UDP socket to ask from")
+
+// Port asks and answers questions on the UDP sockets that a host listens on: what
+// is admitted is an address and port, so the question and the dial that follows
+// must leave from the same socket.
+type Port struct {
+	route func(to *net.UDPAddr) net.Addr
+	serve Serve
+	log   *slog.Logger
+	conns map[string]net.PacketConn // by local address
+	wg    sync.WaitGroup
+
+	mu      sync.Mutex
+	waiting map[uint64]chan<- Answer
+}
+
+// Serve decides on a question from an address; false is silence. It runs on the
+// goroutine that reads the socket and must not block.
+type Serve func(from netip.AddrPort, q Question) (Answer, bool)
+
+// NewPort reads from conns until it is closed, and closes them then. route returns
+// the local address of the socket from which the host dials an address, nil where
+// it has none.
+func NewPort(conns []net.PacketConn, route func(to *net.UDPAddr) net.Addr, serve Serve, log *slog.Logger) *Port {
+	p := &Port{
+		route: route, serve: serve, log: log,
+		conns: make(map[string]net.PacketConn), waiting: make(map[uint64]chan<- Answer),
+	}
+	for _, conn := range conns {
+		p.conns[conn.LocalAddr().String()] = conn
+		p.wg.Go(func() { p.read(conn) })
+	}
+	return p
+}
+
+// Close stops reading. Asks under way end with their contexts.
+func (p *Port) Close() {
+	for _, conn := range p.conns {
+		_ = conn.Close()
+	}
+	p.wg.Wait()
+}
+
+// read is the only reader of a socket; quic-go queues 32 datagrams for it and
+// drops what comes on top.
+func (p *Port) read(conn net.PacketConn) {
+	in, out := make([]byte, QuestionSize+1), make([]byte, 0, QuestionSize)
+	for {
+		n, from, err := conn.ReadFrom(in)
+		if err != nil {
+			return // closed
+		}
+		addr, ok := from.(*net.UDPAddr)
+		if !ok || n < 3 {
+			continue
+		}
+		switch in[2] {
+		case kindQuestion:
+			p.reply(conn, addr, in[:n], out)
+		case kindAnswer:
+			p.hear(in[:n])
+		}
+	}
+}
+
+// reply answers one question; out is the buffer of the answer.
+func (p *Port) reply(conn net.PacketConn, to *net.UDPAddr, data, out []byte) {
+	q, err := ParseQuestion(data)
+	if err != nil {
+		return // as to anything else that is not for us
+	}
+	from := to.AddrPort()
+	a, ok := p.serve(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), q)
+	if !ok {
+		return
+	}
+	a.Nonce = q.Nonce
+	if _, err := conn.WriteTo(AppendAnswer(out, a), to); err != nil {
+		p.log.Debug("answer not sent", "to", to, "err", err)
+	}
+}
+
+// hear hands an answer to whoever waits for its nonce.
+func (p *Port) hear(data []byte) {
+	a, err := ParseAnswer(data)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.waiting[a.Nonce]; c != nil {
+		delete(p.waiting, a.Nonce)
+		c <- a // has room for one
+	}
+}
+
+// Ask sends one question to the server at addr and waits for its answer until ctx
+// ends. Nothing is sent again: who retries decides that.
+func (p *Port) Ask(ctx context.Context, addr netip.AddrPort, q Question) (Answer, error) {
+	to := net.UDPAddrFromAddrPort(addr)
+	socket := p.socket(to)
+	if socket == nil {
+		return Answer{}, ErrNoSocket
+	}
+	answer := make(chan Answer, 1)
+	q.Nonce = p.expect(answer)
+	defer p.forget(q.Nonce)
+	datagram, err := AppendQuestion(make([]byte, 0, QuestionSize), q)
+	if err != nil {
+		return Answer{}, err
+	}
+	if _, err = socket.WriteTo(datagram, to); err != nil {
+		return Answer{}, err
+	}
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-ctx.Done():
+		return Answer{}, ctx.Err()
+	}
+}
+
+func (p *Port) socket(to *net.UDPAddr) net.PacketConn {
+	if local := p.route(to); local != nil {
+		return p.conns[local.String()]
+	}
+	return nil
+}
+
+// expect registers a new nonce. It cannot be guessed, so only who saw the question
+// can answer it.
+func (p *Port) expect(answer chan<- Answer) uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	nonce := binary.BigEndian.Uint64(b[:])
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting[nonce] = answer
+	return nonce
+}
+
+func (p *Port) forget(nonce uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiting, nonce)
+}

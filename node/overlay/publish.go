@@ -1,0 +1,217 @@
+package overlay
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	kb "github.com/libp2p/go-libp2p-kbucket"
+	record "github.com/libp2p/go-libp2p-record"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+
+	"github.com/peerd/peerd/node/storm"
+)
+
+// putLimit bounds one PUT_VALUE, the dial before it included.
+const putLimit = 4 * time.Second
+
+// Record is a value that this member keeps in the DHT.
+type Record struct {
+	Key   string
+	Value []byte
+}
+
+// Receipt tells what became of a record.
+type Receipt struct {
+	Asked int   // nodes asked to store it as it is
+	Acks  int   // nodes that acknowledged it
+	Local bool  // this node, a server, keeps it too
+	Err   error // the last refusal, nil when there was none
+}
+
+// Records returns what a member keeps in the DHT now, sealed; nothing while there is
+// nothing to tell. It is called often and must be quick.
+type Records func() []Record
+
+// Stored is told what became of a record; it must not block.
+type Stored func(r Record, receipt Receipt)
+
+// keeping is what became of the own records.
+type keeping struct {
+	mu      sync.Mutex
+	list    Records
+	stored  Stored
+	records map[string]*kept
+}
+
+// kept is one record as it is now.
+type kept struct {
+	Receipt
+	value []byte
+	near  []peer.ID // the servers to hold it, the closest first
+	acked map[peer.ID]bool
+}
+
+// Keep has the overlay keep records in the DHT from now on, and say what becomes of
+// them.
+func (o *Overlay) Keep(list Records, stored Stored) {
+	o.keeping.mu.Lock()
+	o.keeping.list, o.keeping.stored = list, stored
+	o.keeping.mu.Unlock()
+	o.Republish()
+}
+
+// Republish says that the records are new, or are to be stored again.
+func (o *Overlay) Republish() {
+	o.storeLocally(o.refreshRecords())
+	o.tell(storm.Event[peer.ID]{Kind: storm.Changed})
+}
+
+// refreshRecords takes the records as they are now.
+func (o *Overlay) refreshRecords() []Record {
+	k := &o.keeping
+	k.mu.Lock()
+	get := k.list
+	k.mu.Unlock()
+	if get == nil {
+		return nil
+	}
+	list := get()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := make(map[string]*kept, len(list))
+	for _, r := range list {
+		old := k.records[r.Key]
+		if old == nil || !bytes.Equal(old.value, r.Value) {
+			old = &kept{value: r.Value, acked: make(map[peer.ID]bool)}
+		}
+		next[r.Key] = old
+	}
+	k.records = next
+	return list
+}
+
+// storeLocally has a server keep its own records.
+func (o *Overlay) storeLocally(list []Record) {
+	if !o.Serving() {
+		return
+	}
+	for _, r := range list {
+		err := o.local.Put(o.ctx, r.Key, record.MakePutRecord(r.Key, r.Value))
+		o.keeping.note(r, func(k *kept) {
+			if k.Local = err == nil; err != nil {
+				k.Err = err
+			}
+		})
+		o.keeping.report(r)
+	}
+}
+
+// note changes what is known of a record, if it is still the same.
+func (k *keeping) note(r Record, change func(*kept)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now := k.records[r.Key]; now != nil && bytes.Equal(now.value, r.Value) {
+		change(now)
+	}
+}
+
+// report tells the owner of the records what became of one.
+func (k *keeping) report(r Record) {
+	var receipt Receipt
+	k.note(r, func(now *kept) { receipt = now.Receipt })
+	k.mu.Lock()
+	stored := k.stored
+	k.mu.Unlock()
+	if stored != nil {
+		stored(r, receipt)
+	}
+}
+
+// short says that a record has fewer holders than it should where there are servers
+// enough.
+func (k *keeping) short() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range k.records {
+		if len(r.near) < Neighbours {
+			return true
+		}
+	}
+	return false
+}
+
+// holders looks for the servers closest to the keys of the own records: those of
+// the first record first.
+func (o *Overlay) holders() []peer.ID {
+	list := o.refreshRecords()
+	o.storeLocally(list)
+	var all []peer.ID
+	for _, r := range list {
+		near := o.nearest(o.ctx, kb.ConvertKey(r.Key), Neighbours)
+		o.keeping.note(r, func(k *kept) { k.near = near })
+		for _, p := range near {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// found is what a search for holders ended with.
+func (o *Overlay) found() storm.Event[peer.ID] {
+	return storm.Event[peer.ID]{Kind: storm.Found, Peers: o.holders()}
+}
+
+// give has a server store those of the own records that it is among the closest to.
+func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
+	ctx, cancel := context.WithTimeout(o.ctx, putLimit)
+	defer cancel()
+	ev := storm.Event[peer.ID]{Kind: storm.Stored, Peer: to}
+	for _, r := range o.keeping.due(to) {
+		err := o.putValue(ctx, to, r)
+		if err != nil {
+			ev.Kind = storm.Unstored
+		}
+		o.keeping.note(r, func(k *kept) {
+			k.Asked++
+			if err != nil {
+				k.Err = err
+			} else if !k.acked[to] {
+				k.acked[to] = true
+				k.Acks++
+			}
+		})
+		o.keeping.report(r)
+	}
+	return ev
+}
+
+// due lists the records that a server should hold.
+func (k *keeping) due(p peer.ID) []Record {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var list []Record
+	for key, r := range k.records {
+		if slices.Contains(r.near, p) {
+			list = append(list, Record{Key: key, Value: r.value})
+		}
+	}
+	return list
+}
+
+// putValue has one server store a record. One that cannot be reached is asked for
+// nothing until it is heard from again.
+func (o *Overlay) putValue(ctx context.Context, to peer.ID, r Record) error {
+	o.host.Peerstore().AddAddrs(to, o.knownAddrs(to), peerstore.TempAddrTTL)
+	clearBackoff(o.host, to)
+	err := o.msgs.PutValue(ctx, to, record.MakePutRecord(r.Key, r.Value))
+	if err != nil && o.ctx.Err() == nil && !o.members.has(to) {
+		o.dht.RoutingTable().RemovePeer(to)
+	}
+	return err
+}

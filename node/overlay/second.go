@@ -1,0 +1,102 @@
+package overlay
+
+import (
+	"encoding/binary"
+	"math"
+	"syscall"
+	"time"
+
+	kb "github.com/libp2p/go-libp2p-kbucket"
+
+	"github.com/peerd/peerd/node/storm"
+)
+
+const (
+	// fewServers known make a reachable member serve, whether anybody is refused or
+	// not: a value is kept by so many.
+	fewServers = bucketSize
+	// A measured cost counts from this many log-ins on, and up to this many times the
+	// guess: what else the process did meanwhile is in it.
+	costSamples = 4
+	costCeiling = 3
+)
+
+// everySecond looks after what changes with time alone.
+func (o *Overlay) everySecond() {
+	m := meter{cpu: o.cfg.CPU}
+	if m.cpu == nil {
+		m.cpu = processCPU
+	}
+	for o.sleep(time.Second) {
+		if o.Serving() {
+			o.measure(&m)
+		} else if o.reach.mayServe() && (o.dht.RoutingTable().Size() < fewServers || o.door.wanted()) {
+			o.promote()
+		}
+		o.weather()
+	}
+}
+
+// promote becomes a server, or says why not.
+func (o *Overlay) promote() {
+	if err := o.Promote(); err != nil {
+		o.log.Warn("cannot become a server", "err", err)
+	}
+}
+
+// meter tells the processor time of log-ins from that of everything else.
+type meter struct {
+	cpu   func() time.Duration
+	last  time.Duration
+	idle  float64 // processor time of a second without log-ins, in seconds, averaged
+	count uint64  // connections let in until the last look
+}
+
+// measure tells the gate what the log-ins of the last second have cost.
+func (o *Overlay) measure(m *meter) {
+	count, now := o.door.admitted.Count(), m.cpu()
+	n, spent := int(count-m.count), now-m.last
+	first := m.last == 0
+	m.count, m.last = count, now
+	switch {
+	case first:
+	case n == 0:
+		m.idle += (spent.Seconds() - m.idle) / 8
+	case n >= costSamples:
+		each := (spent - time.Duration(m.idle*float64(time.Second))) / time.Duration(n)
+		most := costCeiling * o.door.cfg.Cost[storm.LogIn]
+		o.door.finished(storm.LogIn, min(max(each, 0), most), n)
+	}
+}
+
+// processCPU is the processor time that this process has used, user and system.
+func processCPU() time.Duration {
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		return 0
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
+// estimate guesses how many servers the overlay has from how near the nearest
+// are, and from that how long a restart of everybody should spread.
+func (o *Overlay) estimate() (servers int, window time.Duration) {
+	self := kb.ConvertPeerID(o.host.ID())
+	near := o.dht.RoutingTable().NearestPeers(self, bucketSize)
+	servers = len(near)
+	if len(near) == bucketSize {
+		far := binary.BigEndian.Uint64(xor(self, kb.ConvertPeerID(near[bucketSize-1])))
+		servers = int(float64(bucketSize) / max(float64(far)/math.MaxUint64, 1e-9))
+	}
+	if !o.Serving() {
+		_, window = o.cache.learned()
+		return servers, window // as servers told us
+	}
+	servers++
+	// Each client is connected to Neighbours servers.
+	clients := float64(len(o.Members())-len(o.Servers())) / Neighbours
+	perServer := o.door.cfg.Capacity / o.door.cfg.Cost[storm.LogIn].Seconds()
+	window = storm.RestartWindow(float64(servers)*(1+clients), float64(servers), perServer)
+	o.door.setWindow(window)
+	return servers, window
+}

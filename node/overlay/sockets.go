@@ -1,0 +1,85 @@
+package overlay
+
+import (
+	"context"
+	"net"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
+	"github.com/quic-go/quic-go"
+)
+
+// sockets gives access to the UDP sockets on which the host listens for QUIC: what
+// is no QUIC on them is ours.
+type sockets struct {
+	// open shares the socket that listens on an address.
+	open func(listening *net.UDPAddr) (net.PacketConn, error)
+	// route returns the local address of the socket from which the host dials.
+	route func(to *net.UDPAddr) net.Addr
+	// close ends the sockets; the host has been closed before.
+	close func() error
+}
+
+// use takes the datagrams of a network in place of those beside QUIC. Its hosts have
+// one socket each.
+func (s *sockets) use(n Network) {
+	var local net.Addr
+	s.open = func(listening *net.UDPAddr) (net.PacketConn, error) {
+		conn, err := n.PacketConn(listening)
+		if err == nil {
+			local = conn.LocalAddr()
+		}
+		return conn, err
+	}
+	s.route = func(*net.UDPAddr) net.Addr { return local }
+}
+
+// newQUIC makes the manager of a host's QUIC sockets as the library does, and keeps
+// hold of it: the resource manager is asked before the handshake, and source
+// addresses are verified when it wants them to be.
+func (s *sockets) newQUIC(reset quic.StatelessResetKey, token quic.TokenGeneratorKey, limits network.ResourceManager) (*quicreuse.ConnManager, error) {
+	manager, err := quicreuse.NewConnManager(reset, token,
+		quicreuse.ConnContext(connContext(limits)),
+		quicreuse.VerifySourceAddress(limits.VerifySourceAddress))
+	if err != nil {
+		return nil, err
+	}
+	s.close = manager.Close
+	s.open = func(listening *net.UDPAddr) (net.PacketConn, error) {
+		return manager.SharedNonQUICPacketConn(family(listening), listening)
+	}
+	s.route = func(to *net.UDPAddr) net.Addr {
+		socket, err := manager.TransportForDial(family(to), to)
+		if err != nil {
+			return nil
+		}
+		defer socket.DecreaseCount()
+		return socket.LocalAddr()
+	}
+	return manager, nil
+}
+
+func family(addr *net.UDPAddr) string {
+	if addr.IP.To4() != nil {
+		return "udp4"
+	}
+	return "udp6"
+}
+
+// connContext asks the resource manager about a connection that comes in: an error
+// refuses it, and the connection's scope ends with it.
+func connContext(limits network.ResourceManager) func(context.Context, *quic.ClientInfo) (context.Context, error) {
+	return func(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
+		addr, err := quicreuse.ToQuicMultiaddr(client.RemoteAddr, quic.Version1)
+		if err != nil {
+			addr = nil // the manager decides on that, too
+		}
+		scope, err := limits.OpenConnection(network.DirInbound, false, addr)
+		if err != nil {
+			return ctx, err
+		}
+		ctx = network.WithConnManagementScope(ctx, scope)
+		context.AfterFunc(ctx, scope.Done)
+		return ctx, nil
+	}
+}
