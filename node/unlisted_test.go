@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/peerd/peerd/node/identity"
+	"github.com/peerd/peerd/node/overlay"
 	"github.com/peerd/peerd/node/presence"
 )
 
@@ -53,7 +54,11 @@ func TestNewDeviceIsLookedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := n.over.Publish(t.Context(), presence.AccountKey(alice.Account(), presence.Day(now)), value, nil); !r.Local {
+	published := make(chan overlay.Receipt, 1)
+	n.over.Keep(func() []overlay.Record {
+		return []overlay.Record{{Key: presence.AccountKey(alice.Account(), presence.Day(now)), Value: value}}
+	}, func(_ overlay.Record, r overlay.Receipt) { published <- r })
+	if r := <-published; !r.Local {
 		t.Fatalf("published: %+v", r)
 	}
 	if err := n.learn(other.Device(), greetingOfDevice(t, other, 1, now)); err != nil || !n.Knows(other.Device()) {
