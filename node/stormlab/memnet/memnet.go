@@ -1,0 +1,106 @@
+// Package memnet is a network in memory for real libp2p hosts: connections and
+// datagrams with latency, and hosts with one processor each that handshakes,
+// messages and refusals keep busy. It opens no socket and all its waiting is on
+// timers and channels, so inside testing/synctest it runs in virtual time, where
+// overload shows because work has to wait for its processor.
+package memnet
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Links are what lies between the hosts.
+type Links struct {
+	// RTT is the mean round trip between two hosts.
+	RTT time.Duration
+	// Vary is by what part of the mean a pair's round trip differs from it at most.
+	Vary float64
+	// Loss is the share of packets that are lost. What a connection loses it sends
+	// again, Resend later.
+	Loss   float64
+	Resend time.Duration
+}
+
+// latency is the time of one way. It is the same both ways and at all times.
+func (l Links) latency(a, b netip.Addr) time.Duration {
+	if b.Less(a) {
+		a, b = b, a
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(a.AsSlice())
+	_, _ = h.Write(b.AsSlice())
+	unit := float64(h.Sum64()>>11) / (1 << 53)
+	return time.Duration(float64(l.RTT) / 2 * (1 + l.Vary*(2*unit-1)))
+}
+
+// late is how much later a packet of a connection arrives because it was lost.
+func (l Links) late() (d time.Duration) {
+	for l.lost() {
+		d += l.Resend
+	}
+	return d
+}
+
+func (l Links) lost() bool { return l.Loss > 0 && rand.Float64() < l.Loss }
+
+// Network joins hosts. All methods are safe for concurrent use.
+type Network struct {
+	costs Costs
+	links Links
+
+	mu    sync.Mutex
+	hosts map[netip.Addr]*Host // those that are alive
+}
+
+// New makes a network without hosts.
+func New(costs Costs, links Links) *Network {
+	return &Network{costs: costs, links: links, hosts: make(map[netip.Addr]*Host)}
+}
+
+// Costs returns what work costs the processors of this network.
+func (n *Network) Costs() Costs { return n.costs }
+
+// Start brings a host up at an address; one that was there before is killed.
+func (n *Network) Start(addr netip.Addr, machine Machine) *Host {
+	h := newHost(n, addr, machine)
+	n.mu.Lock()
+	before := n.hosts[addr]
+	n.hosts[addr] = h
+	n.mu.Unlock()
+	if before != nil {
+		before.Kill()
+	}
+	return h
+}
+
+// at returns the host that is alive at an address, or nil: a dead address, where
+// packets vanish without an answer.
+func (n *Network) at(addr netip.Addr) *Host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hosts[addr]
+}
+
+func (n *Network) remove(h *Host) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.hosts[h.addr] == h {
+		delete(n.hosts, h.addr)
+	}
+}
+
+// travel calls f when a packet that departs now arrives, if it does.
+func (n *Network) travel(from, to netip.Addr, depart time.Time, f func()) {
+	if !n.links.lost() {
+		time.AfterFunc(time.Until(depart)+n.links.latency(from, to), f)
+	}
+}
+
+// carry calls f when a packet of a connection arrives, however often it is sent.
+func (n *Network) carry(from, to netip.Addr, f func()) {
+	time.AfterFunc(n.links.latency(from, to)+n.links.late(), f)
+}

@@ -1,0 +1,83 @@
+package stormlab
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/peerd/peerd/node"
+)
+
+// ours is this project's node.
+type ours struct{}
+
+func (ours) learns() bool { return true }
+
+func (ours) remember(*lab, *member) {}
+
+func (ours) start(l *lab, m *member) (process, error) {
+	role := node.RoleClient
+	switch {
+	case m.bootstrap:
+		role = node.RoleServer
+	case m.serves:
+		role = node.RoleAuto
+	}
+	cfg := node.Config{
+		Identity: m.id, Dir: m.dir, Role: role, RelayPort: -1,
+		Listen:  []string{m.host.Multiaddr().String()},
+		Network: m.host, Store: m.store, CPU: m.host.CPU, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, b := range l.boot {
+		if b.ID != m.id.Device() {
+			cfg.Bootstrap = append(cfg.Bootstrap, b.Addrs[0].String()+"/p2p/"+b.ID.String())
+		}
+	}
+	n, err := node.Open(context.Background(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	o := &ourNode{Node: n, done: make(chan struct{})}
+	events, stop := n.Subscribe()
+	go o.watch(events, stop)
+	return o, nil
+}
+
+// ourNode is a running node of this project.
+type ourNode struct {
+	*node.Node
+	online atomic.Bool
+	done   chan struct{}
+}
+
+// watch waits for the first login.
+func (o *ourNode) watch(events <-chan node.Event, stop func()) {
+	defer close(o.done)
+	defer stop()
+	for e := range events {
+		if e.Status != nil && e.Status.State == node.Online {
+			o.online.Store(true)
+			return
+		}
+	}
+}
+
+func (o *ourNode) published() bool { return o.online.Load() }
+
+func (o *ourNode) missing() string {
+	s := o.Status()
+	return fmt.Sprintf("%d members, %+v", s.Overlay.Peers, s.Login.Missing)
+}
+
+func (o *ourNode) reach(m *member) error {
+	ctx, cancel := context.WithTimeout(context.Background(), checkLimit)
+	defer cancel()
+	_, err := o.Connect(ctx, m.id.Link())
+	return err
+}
+
+func (o *ourNode) close() {
+	_ = o.Node.Close()
+	<-o.done
+}

@@ -1,0 +1,158 @@
+package stormlab
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/peerd/peerd/node/stormlab/memnet"
+)
+
+// Result is what a run showed. Times are in seconds, from each node's own start, and
+// -1 where that many nodes were not back at the horizon.
+type Result struct {
+	Policy    string   `json:"policy"`
+	Scenario  Scenario `json:"scenario"`
+	Boot      Boot     `json:"bootstrap_nodes"`
+	Nodes     int      `json:"nodes"`
+	HorizonS  float64  `json:"horizon_s"`
+	T50       float64  `json:"t50_s"`
+	T90       float64  `json:"t90_s"`
+	T99       float64  `json:"t99_s"`
+	T100      float64  `json:"t100_s"`
+	NeverBack int      `json:"never_back"`
+	// CPUMS, Messages and Dials are those of all hosts from the restart until the last
+	// node was back, or the horizon, for each node that came back. Reading the record
+	// is in them, the call is not.
+	CPUMS    float64 `json:"cpu_ms_per_login"`
+	Messages float64 `json:"messages_per_login"`
+	Dials    float64 `json:"dials_per_login"`
+	// BootShare is the bootstrap nodes' share of the connections that were begun.
+	BootShare float64 `json:"bootstrap_dial_share"`
+	// BootPeak and Peak are the most work that came to a bootstrap node and to any
+	// node in one second, over what its processor can do in a second.
+	BootPeak float64 `json:"bootstrap_peak_busy"`
+	Peak     float64 `json:"peak_busy"`
+	// WaitMS is the wait for a processor, 99th percentile; exact to a factor of two.
+	WaitMS float64 `json:"queue_p99_ms"`
+	Lost   int     `json:"packets_lost_to_overload"`
+	RealS  float64 `json:"real_s"`
+	// Why says of a few nodes that did not come back what they lack.
+	Why   []string `json:"why,omitempty"`
+	Model Model    `json:"model"`
+}
+
+// Model is what the run assumed.
+type Model struct {
+	Servers   float64      `json:"s"`
+	Bootstrap int          `json:"bootstrap"`
+	RTT       float64      `json:"rtt_s"`
+	Loss      float64      `json:"loss"`
+	StartIn   float64      `json:"start_s"`
+	Slow      float64      `json:"slow_share"`
+	DeadCache float64      `json:"dead_cache"`
+	Costs     memnet.Costs `json:"costs_ns"`
+}
+
+// whys is how many nodes that are not back are looked at.
+const whys = 3
+
+// result sums up a run that took so long.
+func (l *lab) result(took time.Duration) Result {
+	s := l.set
+	r := Result{
+		Policy: s.Policy, Scenario: s.Scenario, Boot: s.Boot, Nodes: s.Nodes, HorizonS: s.Horizon.Seconds(),
+		Model: Model{Servers: s.Serve, Bootstrap: s.Bootstrap, RTT: s.Links.RTT.Seconds(), Loss: s.Links.Loss, StartIn: s.StartIn.Seconds(), Slow: s.Slow, Costs: s.Costs},
+	}
+	if s.remembers() {
+		r.Model.DeadCache = 0.5
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var times []time.Duration
+	var uses []memnet.Use
+	var busy time.Duration
+	var sum, boot memnet.Count
+	for _, m := range l.members {
+		if !m.bootstrap && m.back >= 0 {
+			times = append(times, m.back)
+		}
+		if m.host == nil {
+			continue
+		}
+		if !m.bootstrap && m.back < 0 && m.process != nil && len(r.Why) < whys {
+			r.Why = append(r.Why, fmt.Sprintf("node %d: %s; last call: %v", m.index, m.process.missing(), m.failed))
+		}
+		use, count := m.host.Use(), m.host.Count()
+		uses = append(uses, use)
+		busy += use.Busy
+		sum.Sent += count.Sent
+		sum.Dialled += count.Dialled
+		sum.Accepted += count.Accepted + count.Refused
+		sum.Lost += count.Lost
+		r.Peak = max(r.Peak, use.Peak())
+		if m.bootstrap {
+			boot.Accepted += count.Accepted + count.Refused
+			r.BootPeak = max(r.BootPeak, use.Peak())
+		}
+	}
+	slices.Sort(times)
+	r.NeverBack = s.Nodes - len(times)
+	r.T50, r.T90, r.T99, r.T100 = quantile(times, s.Nodes, 0.5), quantile(times, s.Nodes, 0.9), quantile(times, s.Nodes, 0.99), quantile(times, s.Nodes, 1)
+	logins := float64(max(1, len(times)))
+	r.CPUMS = busy.Seconds() * 1000 / logins
+	r.Messages = float64(sum.Sent) / logins
+	r.Dials = float64(sum.Dialled) / logins
+	r.BootShare = float64(boot.Accepted) / float64(max(1, sum.Accepted))
+	r.WaitMS = memnet.Wait(uses, 0.99).Seconds() * 1000
+	r.Lost = sum.Lost
+	return r
+}
+
+// quantile returns the time by which a share of all was back, or -1.
+func quantile(sorted []time.Duration, all int, share float64) float64 {
+	i := int(math.Ceil(share*float64(all))) - 1
+	if i >= len(sorted) {
+		return -1
+	}
+	return sorted[max(i, 0)].Seconds()
+}
+
+// Print writes results as a table, one line for each, with what the model assumes.
+func Print(w io.Writer, results []Result) error {
+	if len(results) == 0 {
+		return nil
+	}
+	m := results[0].Model
+	fmt.Fprintf(w, "model: %d bootstrap nodes, %.0f %% of the nodes can serve, %.0f %% are slow, all start within %.1f s,\n",
+		m.Bootstrap, 100*m.Servers, 100*m.Slow, m.StartIn)
+	fmt.Fprintf(w, "round trip %.0f ms +- 50 %%, loss %.0f %%, one processor each;\n", 1000*m.RTT, 100*m.Loss)
+	fmt.Fprintf(w, "each end pays: handshake %v (dial) and %v (accept), refusal %v (reading it: %v), message %v, datagram %v\n",
+		m.Costs.Dial, m.Costs.Accept, m.Costs.Refuse, m.Costs.Refused, m.Costs.Message, m.Costs.Datagram)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "scenario\tbootstrap\tN\tpolicy\tT50 s\tT90 s\tT99 s\tT100 s\tnever\tCPU-ms\tmessages\tdials\tboot share\tboot peak\tpeak\twait p99 ms\treal s\t")
+	for _, r := range results {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\t%.1f\t%.0f\t%.1f\t%.0f %%\t%.2f\t%.2f\t%.1f\t%.1f\t\n",
+			r.Scenario, r.Boot, r.Nodes, r.Policy, seconds(r.T50), seconds(r.T90), seconds(r.T99), seconds(r.T100),
+			r.NeverBack, r.CPUMS, r.Messages, r.Dials, 100*r.BootShare, r.BootPeak, r.Peak, r.WaitMS, r.RealS)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, r := range results {
+		for _, why := range r.Why {
+			fmt.Fprintf(w, "not back, %s %s %s: %s\n", r.Scenario, r.Boot, r.Policy, why)
+		}
+	}
+	return nil
+}
+
+func seconds(s float64) string {
+	if s < 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", s)
+}
