@@ -110,7 +110,7 @@ func TestCallWhileNotLoggedIn(t *testing.T) {
 		onDial(t, p, localapitest.RemoteEnded(reason))
 		got := u.types(t.Context(), "", "call", "bob")
 		got.want(t, cli.ExitUnreachable, got.stdout, "peerd: bob was not found, as this phone itself is not logged in; "+
-			"missing: neighbours (no node answered yet)\nhint: name a node that runs with peerd daemon --bootstrap")
+			"missing: neighbours (no node answered yet)\nhint: mend that, or start the daemon with --bootstrap")
 	}
 }
 

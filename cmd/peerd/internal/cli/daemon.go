@@ -60,13 +60,13 @@ func addSetting(cmd *cobra.Command, s config.Setting) {
 	if s.Default != "" {
 		help += " (default " + s.Default + ")"
 	}
-	switch {
-	case s.List:
+	if s.List {
 		flags.StringArray(s.Flag, nil, help)
-	case s.Default == "true" || s.Default == "false":
-		flags.Bool(s.Flag, s.Default == "true", s.Help)
-	default:
-		flags.String(s.Flag, "", help)
+		return
+	}
+	flags.String(s.Flag, "", help)
+	if s.Default == "true" || s.Default == "false" {
+		flags.Lookup(s.Flag).NoOptDefVal = "true"
 	}
 }
 

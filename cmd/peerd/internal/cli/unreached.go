@@ -33,10 +33,12 @@ func notLoggedIn(who string, missing []localapi.Missing) error {
 	hint := "peerd status --wait online tells when the login is done; then call again"
 	var lacks []string
 	for _, m := range missing {
-		lacks = append(lacks, m.What+" ("+m.Why+")")
-		if m.What == "neighbours" {
-			hint = "name a node that runs with peerd daemon --bootstrap; peerd status shows what is missing"
+		lack := m.What + " (" + m.Why + ")"
+		if m.What == "neighbours" { // all else waits for them
+			lacks, hint = []string{lack}, "mend that, or start the daemon with --bootstrap and the address of a node that runs; peerd status shows how the login fares"
+			break
 		}
+		lacks = append(lacks, lack)
 	}
 	if len(lacks) == 0 {
 		lacks = []string{"time, it has just started"}
