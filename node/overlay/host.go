@@ -147,7 +147,7 @@ func ParsePeers(addrs []string) ([]peer.AddrInfo, error) {
 	for _, text := range addrs {
 		addr, err := ma.NewMultiaddr(text)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %q: %w", ErrBadAddress, text, err)
+			return nil, fmt.Errorf("%w: %q: a character is wrong or missing, perhaps in the id at its end; copy it whole from peerd status there", ErrBadAddress, text)
 		}
 		if _, err := peer.AddrInfoFromP2pAddr(addr); err != nil {
 			return nil, fmt.Errorf("%w: %q does not end in /p2p/ and a node's id", ErrBadAddress, text)
