@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -48,6 +49,8 @@ type Engine struct {
 	net  transport.Net
 	cert webrtc.Certificate
 	main *socket
+
+	strained atomic.Int64 // Unix ns of the last frame that had to wait for the processor
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -112,6 +115,13 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// Strained reports whether, within that time, a frame of any call had to wait
+// for the processor so long that the next ones may be late. Whoever has other
+// work to do should let it wait.
+func (e *Engine) Strained(within time.Duration) bool {
+	return time.Since(time.Unix(0, e.strained.Load())) < within
 }
 
 // Port is the UDP port in use.

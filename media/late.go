@@ -10,6 +10,10 @@ import (
 // before it counts as late for lack of CPU: then the next one is due already.
 const lateFrame = audio.FrameDuration
 
+// strainedFrame is how late a frame leaves when the processor has more to do
+// than it can: the first sign, long before anything is late.
+const strainedFrame = audio.FrameDuration / 4
+
 // lateSpan is how many frames a lateClock looks back, at least: 300 ms, more
 // than a sound card keeps for a reader that is late. Who is late for longer has
 // lost sound, and is on time with what comes after it.
@@ -25,8 +29,8 @@ type lateClock struct {
 	this  time.Duration // the same of this span
 }
 
-// late reports whether the next frame, which leaves now, is late.
-func (c *lateClock) late(now time.Time) bool {
+// lateness is how much later than it could have the next frame leaves, now.
+func (c *lateClock) lateness(now time.Time) time.Duration {
 	if c.count == 0 {
 		c.begun = now
 	}
@@ -36,5 +40,5 @@ func (c *lateClock) late(now time.Time) bool {
 	}
 	c.count++
 	c.this = min(c.this, behind)
-	return behind-min(c.last, c.this) > lateFrame
+	return behind - min(c.last, c.this)
 }

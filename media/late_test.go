@@ -58,7 +58,7 @@ func lateOf(frames int, leave func(k int) time.Duration) (late int) {
 	var clock lateClock
 	start := time.Unix(1_800_000_000, 0)
 	for k := range frames {
-		if clock.late(start.Add(time.Duration(k)*audio.FrameDuration + leave(k))) {
+		if clock.lateness(start.Add(time.Duration(k)*audio.FrameDuration+leave(k))) > lateFrame {
 			late++
 		}
 	}

@@ -39,9 +39,17 @@ func (s *Session) send(stream audio.Stream) {
 		}
 		s.sendFrame(timestamp, pcm, packet)
 		s.sendKeys(&pad, timestamp)
-		if clock.late(time.Now()) {
-			s.lateFrames.Add(1)
-		}
+		s.left(clock.lateness(time.Now()))
+	}
+}
+
+// left notes by how much a frame was late.
+func (s *Session) left(late time.Duration) {
+	if late > strainedFrame {
+		s.engine.strained.Store(time.Now().UnixNano())
+	}
+	if late > lateFrame {
+		s.lateFrames.Add(1)
 	}
 }
 

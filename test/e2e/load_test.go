@@ -128,6 +128,7 @@ func atOnce(t *testing.T, answer string, calls, callers int) {
 	}
 	t.Logf("%d calls stand %.2f s after the first was dialled; dial to ringing %s ms, and to first sound %s ms",
 		calls, time.Since(begun).Seconds(), spread(ring), spread(set))
+	t.Logf("%d frames late while the calls were set up", lateFrames(t, by, callee))
 	used := processorTime(t, everybody)
 	began := time.Now()
 	talked := talkTogether(t, by)
@@ -169,10 +170,10 @@ func talkTogether(t *testing.T, by map[string]*harness.Daemon) time.Duration {
 // report adds up the figures of both ends while all calls are live.
 func report(t *testing.T, by map[string]*harness.Daemon, callee *harness.Daemon, talked time.Duration) {
 	t.Helper()
-	var late, sent, back, lost uint64
+	late := lateFrames(t, by, callee)
+	var sent, back, lost uint64
 	for id, p := range by {
 		here, there := p.Show(t, id), callee.Show(t, id)
-		late += here.Stats.LateFrames + there.Stats.LateFrames
 		sent += here.Stats.PacketsSent
 		back += here.Stats.PacketsReceived
 		lost += here.Stats.PacketsLost + there.Stats.PacketsLost
@@ -188,6 +189,15 @@ func report(t *testing.T, by map[string]*harness.Daemon, callee *harness.Daemon,
 	if late > 0 && soak() {
 		t.Errorf("%d frames were late for lack of CPU", late)
 	}
+}
+
+// lateFrames adds up the frames of both ends that left late so far.
+func lateFrames(t *testing.T, by map[string]*harness.Daemon, callee *harness.Daemon) (late uint64) {
+	t.Helper()
+	for id, p := range by {
+		late += p.Show(t, id).Stats.LateFrames + callee.Show(t, id).Stats.LateFrames
+	}
+	return late
 }
 
 // spread is the median and the highest of some figures, as text.

@@ -60,6 +60,7 @@ type call struct {
 	pathSeen  bool        // the path was up once
 	answered  time.Time   // the moment answer_to_audio counts from
 	pulse     <-chan bool // whether the other end's device answers; nil when it is not being asked
+	turn      func()      // gives back the turn to be set up
 	failed    bool        // the reason for the end is in the log
 	over      bool
 
@@ -77,6 +78,7 @@ func (p *Phone) newCall(id string, d Direction, remote Remote) *call {
 		requests: make(chan func()),
 		done:     make(chan struct{}),
 		handset:  p.card.handset(),
+		turn:     func() {},
 		rec:      Call{ID: id, Direction: d, State: StateDialing, Remote: remote, Started: time.Now()},
 	}
 	if d == Incoming {
@@ -188,6 +190,7 @@ func (c *call) onMedia(ev media.Event) {
 		c.report(c.signal.SendCandidate(ev.Data), "candidate of this end")
 	case media.PathUp:
 		c.pathSeen = true
+		c.turn()
 		c.signal.PathUp()
 		c.update(func(rec *Call) { c.live, rec.Path = c.session, c.session.Path().Kind() })
 		c.log.Debug("media path up", "since_dial", time.Since(c.rec.Started))
@@ -375,6 +378,7 @@ func (c *call) leave() {
 		reaching := c.reaching
 		c.phone.wg.Go(func() { (<-reaching).discard() })
 	}
+	c.turn()
 	c.phone.drain(c.signals)
 	c.phone.drain(c.yielded)
 	c.save()

@@ -87,10 +87,12 @@ type reached struct {
 	stream  node.Stream
 	session *media.Session
 	offer   signaling.Offer
+	turn    func()
 	err     error
 }
 
 func (r reached) discard() {
+	r.turn()
 	if r.stream != nil {
 		_ = r.stream.Reset()
 	}
@@ -107,8 +109,9 @@ func (c *call) reachBeside() {
 	c.reaching = found
 	c.phone.wg.Go(func() {
 		defer cancel()
+		turn := c.phone.turns.enter(ctx)
 		r, err := c.reach(ctx)
-		r.err = err
+		r.turn, r.err = turn, err
 		found <- r
 	})
 }
@@ -160,11 +163,12 @@ func (c *call) place(r reached) {
 	}
 	signal, err := c.phone.signals.Dial(callStream{r.stream}, r.offer)
 	if err != nil {
+		r.turn()
 		_ = r.session.Close()
 		c.fail(reasonFor(err), err)
 		return
 	}
-	c.device = r.peer.Device
+	c.device, c.turn = r.peer.Device, r.turn
 	c.adoptSession(r.session)
 	c.adoptSignal(signal)
 }
@@ -244,6 +248,7 @@ func (c *call) invited(signal *signaling.Call) {
 	c.adoptSignal(signal)
 	ctx, cancel := context.WithTimeout(c.phone.ctx, reachTimeout)
 	defer cancel()
+	c.turn = c.phone.turns.enter(ctx)
 	session, err := c.newSession(ctx, false)
 	if err != nil {
 		c.fail(signaling.ReasonMediaFailed, err)

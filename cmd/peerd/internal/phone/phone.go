@@ -55,6 +55,7 @@ type Phone struct {
 	words   []string // for short authentication strings
 	hub     *hub
 	card    *soundcard
+	turns   turnstile
 
 	node    node.API
 	engine  *media.Engine
@@ -116,6 +117,7 @@ func (p *Phone) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	p.turns = turnstile{make(chan struct{}, turns), p.engine.Strained}
 	cfg := p.cfg.Node
 	cfg.Identity = p.cfg.Identity
 	if cfg.Log == nil {
