@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type joinState struct {
 
 	mu sync.Mutex
 	Joining
+	neighbours []peer.ID
 }
 
 // Joining returns how the joining loop fares.
@@ -42,6 +44,13 @@ func (o *Overlay) Joining() Joining {
 	o.join.mu.Lock()
 	defer o.join.mu.Unlock()
 	return o.join.Joining
+}
+
+// neighbours returns the servers that this member joined.
+func (o *Overlay) neighbours() []peer.ID {
+	o.join.mu.Lock()
+	defer o.join.mu.Unlock()
+	return slices.Clone(o.join.neighbours)
 }
 
 // tell hands an event to the joining loop.
@@ -105,6 +114,9 @@ func (j *joiner) step(ev storm.Event[peer.ID]) {
 	for _, act := range j.actions {
 		j.do(act, now)
 	}
+	j.o.join.mu.Lock()
+	j.o.join.neighbours = append(j.o.join.neighbours[:0], j.policy.Neighbours()...)
+	j.o.join.mu.Unlock()
 	if resting := j.policy.Resting(); resting != j.resting {
 		if j.resting = resting; resting {
 			j.o.roundDone()

@@ -106,6 +106,7 @@ func (o *Overlay) onEvent(e any) {
 			o.log.Debug("connection lost", "peer", e.Peer)
 			o.reach.lost(e.Peer)
 			o.door.left(e.Peer)
+			o.watched.forget(e.Peer)
 			o.tell(storm.Event[peer.ID]{Kind: storm.Lost, Peer: e.Peer})
 			o.changed()
 		}

@@ -87,6 +87,7 @@ type Overlay struct {
 	sockets  sockets
 	door     *door
 	asker    asker
+	watched  watched
 	reach    *reach
 	dialback *dialback
 	mdns     io.Closer
@@ -156,6 +157,7 @@ func (o *Overlay) open() (err error) {
 	o.wg.Go(o.joinLoop)
 	o.wg.Go(o.refreshLoop)
 	o.wg.Go(o.everySecond)
+	o.wg.Go(o.watchLoop)
 	o.wg.Go(o.reach.loop)
 	return nil
 }

@@ -62,7 +62,7 @@ func newID(t testing.TB) (crypto.PrivKey, peer.ID) {
 	return key, id
 }
 
-func member(t *testing.T, server bool, bootstrap ...*Overlay) *Overlay {
+func member(t testing.TB, server bool, bootstrap ...*Overlay) *Overlay {
 	t.Helper()
 	key, _ := newID(t)
 	cfg := Config{

@@ -191,6 +191,22 @@ func TestPortAsksAndAnswersOnTheListenersSocket(t *testing.T) {
 	}
 }
 
+func TestPingTellsOneProcessFromTheNext(t *testing.T) {
+	first, firstAddr := newPort(t, nil)
+	_, second := newPort(t, nil)
+	boots := make(map[uint64]bool)
+	for _, addr := range []netip.AddrPort{firstAddr, second, second} {
+		boot, err := first.Ping(t.Context(), addr)
+		if err != nil || boot == 0 {
+			t.Fatalf("%d, %v", boot, err)
+		}
+		boots[boot] = true
+	}
+	if len(boots) != 2 {
+		t.Errorf("%d processes seen, there are 2", len(boots))
+	}
+}
+
 func TestPortWithoutASocketSaysSo(t *testing.T) {
 	p := NewPort(nil, func(*net.UDPAddr) net.Addr { return nil }, nil, slog.New(slog.DiscardHandler))
 	defer p.Close()
@@ -248,6 +264,18 @@ func FuzzQuestion(f *testing.F) {
 		}
 		if back, err := ParseQuestion(again); err != nil || !reflect.DeepEqual(back, q) {
 			t.Errorf("%+v became %+v, %v", q, back, err)
+		}
+	})
+}
+
+func FuzzPing(f *testing.F) {
+	f.Add(appendPing(nil, kindPong, 7, 8))
+	f.Add(appendPing(nil, kindPing, 7, 0))
+	f.Add([]byte{magic, version, kindPong})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		nonce, boot, err := parsePing(data, kindPong)
+		if err == nil && !bytes.Equal(appendPing(nil, kindPong, nonce, boot), data) {
+			t.Errorf("%x is read as %d, %d", data, nonce, boot)
 		}
 	})
 }

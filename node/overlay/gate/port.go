@@ -2,8 +2,6 @@ package gate
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net"
@@ -23,10 +21,17 @@ type Port struct {
 	serve Serve
 	log   *slog.Logger
 	conns map[string]net.PacketConn // by local address
+	boot  uint64                    // of this process, random
 	wg    sync.WaitGroup
 
 	mu      sync.Mutex
-	waiting map[uint64]chan<- Answer
+	waiting map[uint64]chan<- heard // by nonce
+}
+
+// heard is what came back: an answer, or a pong's boot number.
+type heard struct {
+	answer Answer
+	boot   uint64
 }
 
 // Serve decides on a question from an address; false is silence. It runs on the
@@ -38,8 +43,8 @@ type Serve func(from netip.AddrPort, q Question) (Answer, bool)
 // it has none.
 func NewPort(conns []net.PacketConn, route func(to *net.UDPAddr) net.Addr, serve Serve, log *slog.Logger) *Port {
 	p := &Port{
-		route: route, serve: serve, log: log,
-		conns: make(map[string]net.PacketConn), waiting: make(map[uint64]chan<- Answer),
+		route: route, serve: serve, log: log, boot: random(),
+		conns: make(map[string]net.PacketConn), waiting: make(map[uint64]chan<- heard),
 	}
 	for _, conn := range conns {
 		p.conns[conn.LocalAddr().String()] = conn
@@ -73,7 +78,15 @@ func (p *Port) read(conn net.PacketConn) {
 		case kindQuestion:
 			p.reply(conn, addr, in[:n], out)
 		case kindAnswer:
-			p.hear(in[:n])
+			if a, err := ParseAnswer(in[:n]); err == nil {
+				p.hear(a.Nonce, heard{answer: a})
+			}
+		case kindPing:
+			p.pong(conn, addr, in[:n], out)
+		case kindPong:
+			if nonce, boot, err := parsePing(in[:n], kindPong); err == nil {
+				p.hear(nonce, heard{boot: boot})
+			}
 		}
 	}
 }
@@ -95,43 +108,48 @@ func (p *Port) reply(conn net.PacketConn, to *net.UDPAddr, data, out []byte) {
 	}
 }
 
-// hear hands an answer to whoever waits for its nonce.
-func (p *Port) hear(data []byte) {
-	a, err := ParseAnswer(data)
-	if err != nil {
-		return
-	}
+// hear hands what came to whoever waits for its nonce.
+func (p *Port) hear(nonce uint64, h heard) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c := p.waiting[a.Nonce]; c != nil {
-		delete(p.waiting, a.Nonce)
-		c <- a // has room for one
+	if c := p.waiting[nonce]; c != nil {
+		delete(p.waiting, nonce)
+		c <- h // has room for one
 	}
 }
 
 // Ask sends one question to the server at addr and waits for its answer until ctx
 // ends. Nothing is sent again: who retries decides that.
 func (p *Port) Ask(ctx context.Context, addr netip.AddrPort, q Question) (Answer, error) {
+	h, err := p.exchange(ctx, addr, func(nonce uint64) ([]byte, error) {
+		q.Nonce = nonce
+		return AppendQuestion(make([]byte, 0, QuestionSize), q)
+	})
+	return h.answer, err
+}
+
+// exchange sends one datagram and waits for what comes back with its nonce.
+func (p *Port) exchange(ctx context.Context, addr netip.AddrPort, datagram func(nonce uint64) ([]byte, error)) (heard, error) {
 	to := net.UDPAddrFromAddrPort(addr)
 	socket := p.socket(to)
 	if socket == nil {
-		return Answer{}, ErrNoSocket
+		return heard{}, ErrNoSocket
 	}
-	answer := make(chan Answer, 1)
-	q.Nonce = p.expect(answer)
-	defer p.forget(q.Nonce)
-	datagram, err := AppendQuestion(make([]byte, 0, QuestionSize), q)
+	back := make(chan heard, 1)
+	nonce := p.expect(back)
+	defer p.forget(nonce)
+	data, err := datagram(nonce)
 	if err != nil {
-		return Answer{}, err
+		return heard{}, err
 	}
-	if _, err = socket.WriteTo(datagram, to); err != nil {
-		return Answer{}, err
+	if _, err = socket.WriteTo(data, to); err != nil {
+		return heard{}, err
 	}
 	select {
-	case a := <-answer:
-		return a, nil
+	case h := <-back:
+		return h, nil
 	case <-ctx.Done():
-		return Answer{}, ctx.Err()
+		return heard{}, ctx.Err()
 	}
 }
 
@@ -142,15 +160,13 @@ func (p *Port) socket(to *net.UDPAddr) net.PacketConn {
 	return nil
 }
 
-// expect registers a new nonce. It cannot be guessed, so only who saw the question
+// expect registers a new nonce. It cannot be guessed, so only who saw the datagram
 // can answer it.
-func (p *Port) expect(answer chan<- Answer) uint64 {
-	var b [8]byte
-	_, _ = rand.Read(b[:])
-	nonce := binary.BigEndian.Uint64(b[:])
+func (p *Port) expect(back chan<- heard) uint64 {
+	nonce := random()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting[nonce] = answer
+	p.waiting[nonce] = back
 	return nonce
 }
 

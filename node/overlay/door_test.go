@@ -1,0 +1,244 @@
+package overlay
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	kb "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/peerd/peerd/node/storm"
+)
+
+// crowd makes a server as busy as if d of work had been let in just now, and uses
+// up what it keeps for strangers.
+func crowd(o *Overlay, d time.Duration) {
+	o.door.mu.Lock()
+	defer o.door.mu.Unlock()
+	now := o.door.moment()
+	o.door.gate.Spent(now, storm.LogIn, d)
+	o.door.strangers, o.door.filled = 0, now+time.Minute
+}
+
+// TestCrowdedServerRefusesTheUnasked: before the handshake, while those who ask are
+// told when to come, and come.
+func TestCrowdedServerRefusesTheUnasked(t *testing.T) {
+	server := member(t, true)
+	stock, err := libp2p.New(libp2p.NoListenAddrs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stock.Close()
+	crowd(server, 10*time.Second)
+	for _, a := range server.interfaceAddrs() {
+		err := stock.Connect(t.Context(), peer.AddrInfo{ID: server.host.ID(), Addrs: []ma.Multiaddr{a}})
+		if err == nil {
+			t.Errorf("%s: a stranger is let in", a)
+		}
+	}
+	if n := server.Load().Refusals; n < 2 || !server.Load().Storm {
+		t.Errorf("%d refusals, %+v", n, server.Load())
+	}
+	client := member(t, false, server)
+	eventually(t, "joined", func() bool { return len(client.Servers()) == 1 })
+}
+
+func TestCalmServerRefusesNobody(t *testing.T) {
+	server := member(t, true)
+	stock, err := libp2p.New(libp2p.NoListenAddrs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stock.Close()
+	if err := stock.Connect(t.Context(), peer.AddrInfo{ID: server.host.ID(), Addrs: server.interfaceAddrs()}); err != nil {
+		t.Error(err)
+	}
+	if l := server.Load(); l.Refusals != 0 || l.Storm || l.Load == 0 {
+		t.Errorf("%+v", l)
+	}
+}
+
+// TestStrangersAreNotStarved: a crowded server keeps a few places for those who
+// never ask, and lets in whom it has asked to dial back.
+func TestStrangersAreNotStarved(t *testing.T) {
+	d := member(t, true).door
+	from := func(i byte) netip.AddrPort { return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, i}), 1) }
+	d.mu.Lock()
+	d.gate.Spent(d.moment(), storm.LogIn, time.Minute)
+	d.mu.Unlock()
+	admitted := 0
+	for i := range byte(100) {
+		if d.admit(from(i), true) {
+			admitted++
+		}
+	}
+	if admitted < strangersBurst || admitted > 2*strangersBurst {
+		t.Errorf("%d strangers of 100 let in at once", admitted)
+	}
+	d.expect(from(200).Addr())
+	if !d.admit(from(200), true) || !d.admit(from(200), false) {
+		t.Error("a witness is refused")
+	}
+}
+
+func TestClientsRefuseNobody(t *testing.T) {
+	d := member(t, false).door
+	d.mu.Lock()
+	d.gate.Spent(d.moment(), storm.LogIn, time.Minute)
+	d.mu.Unlock()
+	for range 100 {
+		if !d.admit(netip.MustParseAddrPort("192.0.2.1:1"), true) {
+			t.Fatal("a client refuses")
+		}
+	}
+}
+
+func TestReachableNodeServesWhereOthersAreRefused(t *testing.T) {
+	d := member(t, false).door
+	if d.wanted() {
+		t.Error("wanted though nobody was refused")
+	}
+	for range 100 {
+		d.heard(false)
+	}
+	eventually(t, "wanted where all are refused", d.wanted)
+}
+
+// TestServersThatDialUsAreNotRemembered: they could push out those we chose.
+func TestServersThatDialUsAreNotRemembered(t *testing.T) {
+	server := member(t, true)
+	dialler := member(t, true, server)
+	eventually(t, "connected", func() bool { return server.isServer(dialler.host.ID()) })
+	if len(dialler.cache.find(server.host.ID())) != 1 {
+		t.Error("who was dialled is not remembered")
+	}
+	for _, c := range server.host.Network().ConnsToPeer(dialler.host.ID()) {
+		if c.Stat().Direction == network.DirOutbound {
+			t.Skip("both have dialled")
+		}
+	}
+	if len(server.cache.find(dialler.host.ID())) != 0 {
+		t.Error("who only dialled us is remembered")
+	}
+}
+
+// TestWalkByQuestions: a node that knows one server finds those nearest to a key
+// among all, without a connection to any of them.
+func TestWalkByQuestions(t *testing.T) {
+	servers := []*Overlay{member(t, true)}
+	for range 5 {
+		servers = append(servers, member(t, true, servers[0]))
+	}
+	eventually(t, "the first knows all", func() bool { return servers[0].dht.RoutingTable().Size() == 5 })
+	phone := member(t, false, servers[0])
+	eventually(t, "joined", func() bool { return phone.dht.RoutingTable().Size() > 0 })
+	key := kb.ConvertKey("/pa/somewhere")
+	var all []peer.ID
+	for _, s := range servers {
+		all = append(all, s.host.ID())
+	}
+	want := kb.SortClosestPeers(all, key)[:3]
+	if got := phone.nearest(t.Context(), key, 3); !slices.Equal(got, want) {
+		t.Errorf("nearest are %v, want %v", got, want)
+	}
+}
+
+func TestSnapshotFillsTheTableAndGivesATicket(t *testing.T) {
+	first := member(t, true)
+	for range 3 {
+		member(t, true, first)
+	}
+	eventually(t, "three servers", func() bool { return first.dht.RoutingTable().Size() == 3 })
+	phone := member(t, false, first)
+	eventually(t, "the table is filled", func() bool { return phone.dht.RoutingTable().Size() == 4 })
+	eventually(t, "a ticket", func() bool { return len(phone.cache.ticket(first.host.ID())) > 0 })
+	if !first.door.keys.TicketHolds(phone.cache.ticket(first.host.ID()), phone.host.ID(), time.Now()) {
+		t.Error("the ticket does not hold")
+	}
+}
+
+func TestSnapshotNamesNoMoreThanFits(t *testing.T) {
+	for name, msg := range map[string]string{
+		"version": `{"v":2}`, "keys": `{"v":1,"keys":["","","","",""]}`, "nothing": ``,
+	} {
+		if _, err := parseSnapshotRequest([]byte(msg)); !errors.Is(err, errSnapshot) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzSnapshot(f *testing.F) {
+	_, id := newID(f)
+	f.Add([]byte(`{"v":1,"keys":["AAAA"]}`))
+	f.Add([]byte(`{"v":1,"peers":[{"id":"` + id.String() + `","addrs":["BAsAAAEGAAE="]}],"ticket":"AAAA","size":-1,"window_ms":99999999999}`))
+	f.Add([]byte(`{"v":1,"peers":[{"id":"x"},{}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if keys, err := parseSnapshotRequest(data); len(keys) > maxSnapshotKeys || (err != nil && keys != nil) {
+			t.Errorf("%d keys, %v", len(keys), err)
+		}
+		s, err := parseSnapshot(data)
+		if err != nil && s.peers != nil {
+			t.Error("peers beside an error")
+		}
+		if len(s.peers) > maxSnapshotPeers || s.size < 0 || s.window < 0 || len(s.ticket) > maxTicketBytes {
+			t.Errorf("%+v", s)
+		}
+		for _, p := range s.peers {
+			if len(p.Addrs) == 0 || len(p.Addrs) > maxSnapshotAddrs {
+				t.Errorf("%+v", p)
+			}
+		}
+	})
+}
+
+func TestStrataAreKept(t *testing.T) {
+	_, self := newID(t)
+	now := time.Unix(1_800_000_000, 0)
+	var peers []cachedPeer
+	for i := range 300 {
+		_, id := newID(t)
+		peers = append(peers, cachedPeer{ID: id, First: now.Add(-time.Duration(i) * time.Hour), Seen: now})
+	}
+	own := kb.ConvertPeerID(self)
+	var all []peer.ID
+	for _, p := range peers {
+		all = append(all, p.ID)
+	}
+	got := stratify(self, slices.Clone(peers), maxCached)
+	has := func(id peer.ID) bool { return slices.ContainsFunc(got, func(p cachedPeer) bool { return p.ID == id }) }
+	if len(got) != maxCached {
+		t.Fatalf("%d kept", len(got))
+	}
+	for _, id := range kb.SortClosestPeers(all, own)[:keptNear] {
+		if !has(id) {
+			t.Error("one of the nearest is not kept")
+		}
+	}
+	for _, p := range peers[300-keptLongLived:] {
+		if !has(p.ID) {
+			t.Error("one of the oldest is not kept")
+		}
+	}
+	buckets := make(map[int]int)
+	for _, p := range got {
+		buckets[kb.CommonPrefixLen(own, kb.ConvertPeerID(p.ID))]++
+	}
+	if buckets[0] == 0 || buckets[0] > maxCached/2 {
+		t.Errorf("%d of %d in the farthest bucket", buckets[0], maxCached)
+	}
+}
+
+func TestPeerCacheOfVersion1IsRead(t *testing.T) {
+	_, id := newID(t)
+	r, err := parseCache([]byte(`{"version":1,"peers":[{"id":"` + id.String() + `","addrs":["/ip4/11.0.0.1/tcp/1"],"role":"server","seen_unix":1800000000,"rtt_us":5}]}`))
+	p := r.peers[id]
+	if err != nil || p.RTT != 5*time.Microsecond || !p.First.Equal(p.Seen) || p.Ticket != nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+}

@@ -1,0 +1,102 @@
+package overlay
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// A server that dies without a word leaves connections behind that look open for
+// half a minute. So the neighbours are pinged in turn, one a second; when one is
+// gone all others are at once, as they may be, too.
+const (
+	pingEvery = time.Second
+	// pingTries pings without a pong, each given pingLimit, make a neighbour gone.
+	pingTries = 3
+	pingLimit = 700 * time.Millisecond
+)
+
+// watched is what is known of neighbours by pings.
+type watched struct {
+	mu    sync.Mutex
+	boots map[peer.ID]uint64 // as of the last pong
+}
+
+// watchLoop pings neighbours in turn.
+func (o *Overlay) watchLoop() {
+	for turn := 0; o.sleep(pingEvery); turn++ {
+		neighbours := o.neighbours()
+		if len(neighbours) == 0 {
+			continue
+		}
+		if !o.there(neighbours[turn%len(neighbours)]) {
+			var wg sync.WaitGroup
+			for _, p := range neighbours {
+				wg.Go(func() { o.there(p) })
+			}
+			wg.Wait()
+		}
+	}
+}
+
+// there pings a neighbour, and closes the connections to one that is gone or was
+// started anew. One that answers no ping, but a stream, stays: UDP may be cut.
+func (o *Overlay) there(p peer.ID) bool {
+	addr, ok := o.pingAddr(p)
+	if !ok {
+		return true
+	}
+	for range pingTries {
+		ctx, cancel := context.WithTimeout(o.ctx, pingLimit)
+		boot, err := o.asker.port.Ping(ctx, addr)
+		cancel()
+		if o.ctx.Err() != nil {
+			return true
+		}
+		if err == nil {
+			if o.watched.same(p, boot) {
+				return true
+			}
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(o.ctx, pingLimit)
+	defer cancel()
+	if Answers(ctx, o.host, p) || o.ctx.Err() != nil {
+		return true
+	}
+	_ = o.host.Network().ClosePeer(p)
+	return false
+}
+
+// pingAddr is where a neighbour's QUIC connection that we dialled goes.
+func (o *Overlay) pingAddr(p peer.ID) (netip.AddrPort, bool) {
+	for _, c := range o.host.Network().ConnsToPeer(p) {
+		if addr, ok := udpAddr(c.RemoteMultiaddr()); ok {
+			return addr, true
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
+// same notes a boot number and says whether it is the one known, or the first.
+func (w *watched) same(p peer.ID, boot uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.boots == nil {
+		w.boots = make(map[peer.ID]uint64)
+	}
+	old, known := w.boots[p]
+	w.boots[p] = boot
+	return !known || old == boot
+}
+
+// forget drops what is known of a peer that is gone.
+func (w *watched) forget(p peer.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.boots, p)
+}
