@@ -95,6 +95,12 @@ type Status struct {
 type Overlay struct {
 	Peers int    `json:"peers"` // connected nodes
 	Role  string `json:"role"`  // RoleClient or RoleServer, as played now
+	// Load is what a server has let in over the last second as a share of what it
+	// gives; it may exceed 1 for a moment.
+	Load float64 `json:"load"`
+	// Storm: more want to join than are let in, here or where this node asked.
+	Storm    bool   `json:"storm"`
+	Refusals uint64 `json:"refusals"` // by this server, since Open
 }
 
 // Login tells how far the login is.

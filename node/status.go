@@ -8,9 +8,13 @@ import (
 // Status returns a snapshot.
 func (n *Node) Status() Status {
 	reach, _, _ := n.over.Reach()
+	crowd := n.over.Load()
 	s := Status{
 		Addresses: n.addresses(),
-		Overlay:   Overlay{Peers: len(n.over.Members()), Role: RoleClient},
+		Overlay: Overlay{
+			Peers: len(n.over.Members()), Role: RoleClient,
+			Load: crowd.Load, Storm: crowd.Storm, Refusals: crowd.Refusals,
+		},
 		Reachable: Reachability(reach),
 	}
 	if n.over.Serving() {
@@ -40,7 +44,11 @@ func (n *Node) addresses() []string {
 	return out
 }
 
-func sameStatus(a, b Status) bool { return reflect.DeepEqual(a, b) }
+// sameStatus ignores the figures that change all the time.
+func sameStatus(a, b Status) bool {
+	a.Overlay.Load, a.Overlay.Refusals = b.Overlay.Load, b.Overlay.Refusals
+	return reflect.DeepEqual(a, b)
+}
 
 // hub hands events to subscribers.
 type hub struct {

@@ -118,6 +118,18 @@ func watchStatus(ctx context.Context, c *localapi.Client, f func(localapi.Status
 	}
 }
 
+// describeOverlay says in a line how this node stands among the others.
+func describeOverlay(o localapi.Overlay) string {
+	text := fmt.Sprintf("%d peers, as %s", o.Peers, o.Role)
+	if o.Role == "server" {
+		text += fmt.Sprintf(", load %.0f %%, %d refused", 100*o.Load, o.Refusals)
+	}
+	if o.Storm {
+		text += "; a storm: more want to join than are let in"
+	}
+	return text
+}
+
 func (a *app) printStatus(st localapi.Status) {
 	state := st.State
 	if st.Alone {
@@ -132,7 +144,7 @@ func (a *app) printStatus(st localapi.Status) {
 		{"account", st.Account},
 		{"device", st.Device + " (" + st.Name + ")"},
 		{"reachable", st.Reachable},
-		{"overlay", fmt.Sprintf("%d peers, as %s", st.Overlay.Peers, st.Overlay.Role)},
+		{"overlay", describeOverlay(st.Overlay)},
 		{"login", login},
 		{"calls", strconv.Itoa(st.Calls) + " in progress, incoming: " + st.Answer},
 		{"sound", st.Audio},

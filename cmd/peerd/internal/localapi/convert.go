@@ -21,7 +21,7 @@ func (s *Server) status(st phone.Status) Status {
 	return Status{
 		State: st.State, Alone: st.Alone, Account: st.Account, Device: st.Device, Name: st.Name,
 		Addresses: list(st.Addresses), Reachable: st.Reachable,
-		Overlay: Overlay{Peers: st.Overlay.Peers, Role: st.Overlay.Role},
+		Overlay: Overlay(st.Overlay),
 		Login: Login{
 			Published: st.Login.Published, Acks: st.Login.Acks, TookMS: st.Login.Took.Milliseconds(),
 			Missing: convert(st.Login.Missing, func(m phone.Missing) Missing { return Missing(m) }),

@@ -59,8 +59,11 @@ type Status struct {
 
 // Overlay is this node's place among the others.
 type Overlay struct {
-	Peers int    `json:"peers"` // live neighbours
-	Role  string `json:"role"`  // client or server
+	Peers    int     `json:"peers"`    // live neighbours
+	Role     string  `json:"role"`     // client or server
+	Load     float64 `json:"load"`     // of a server: what it lets in, 1 is all it gives
+	Storm    bool    `json:"storm"`    // more want to join than are let in
+	Refusals uint64  `json:"refusals"` // by this server, since its start
 }
 
 // Login says how far the login is and what is missing.

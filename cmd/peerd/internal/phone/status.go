@@ -15,7 +15,7 @@ func (p *Phone) statusWith(n node.Status) Status {
 		State: string(n.State), Alone: n.Alone,
 		Name: id.Name(), Account: id.Account().String(), Device: id.Device().String(),
 		Addresses: n.Addresses,
-		Overlay:   OverlayStatus{Peers: n.Overlay.Peers, Role: n.Overlay.Role},
+		Overlay:   OverlayStatus(n.Overlay),
 		Login: LoginStatus{
 			Published: n.Login.Published, Acks: n.Login.Acks,
 			Took: time.Duration(n.Login.TookMS) * time.Millisecond,

@@ -132,8 +132,11 @@ type Status struct {
 
 // OverlayStatus is our place in the overlay.
 type OverlayStatus struct {
-	Peers int
-	Role  string // client | server
+	Peers    int
+	Role     string  // client | server
+	Load     float64 // of a server: what it lets in, 1 is all it gives
+	Storm    bool    // more want to join than are let in
+	Refusals uint64  // by this server, since its start
 }
 
 // LoginStatus says how far the log-in is.
