@@ -47,7 +47,7 @@ var rooms = map[string]room{
 	"node/overlay":      {rooms: []string{"node/identity", "node/overlay/gate", "node/presence", "node/relay", "node/storm"}, libraries: append([]string{"github.com/ipfs/", "github.com/quic-go/quic-go"}, libp2p...)},
 	"node/overlay/gate": {libraries: libp2p},
 	"node":              {rooms: []string{"node/identity", "node/overlay", "node/presence", "node/relay", "node/storm"}, libraries: libp2p},
-	"cmd/peerd":         {rooms: []string{"audio", "audio/null", "audio/opus", "audio/portaudio", "audio/pureopus", "audio/tone", "audio/wavfile", "cmd/peerd/internal/cli", "cmd/peerd/internal/phone"}},
+	"cmd/peerd":         {rooms: []string{"audio", "audio/null", "audio/opus", "audio/portaudio", "audio/pureopus", "audio/tone", "audio/wavfile", "cmd/peerd/internal/cli", "cmd/peerd/internal/phone"}, libraries: []string{"C"}},
 	"cmd/peerd/internal/phone": {
 		rooms: []string{"audio", "cmd/peerd/internal/store", "media", "node", "node/identity", "node/relay", "signaling"},
 	},
