@@ -12,7 +12,7 @@ FUZZTIME ?= 60s
 COUNT ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build build-nocgo lint fmt bench fuzz soak setup clean
+.PHONY: help demo test build build-nocgo lint fmt bench fuzz soak stormlab setup clean
 
 demo: build ## run the main job: a small overlay on this machine and a real call, with a report
 	$(BIN) demo $(ARGS)
@@ -49,6 +49,9 @@ fuzz: setup ## fuzz every parser of remote bytes, FUZZTIME (60s) each
 soak: build ## the long runs: many calls, many kills
 	@scripts/setup test
 	PEERD_SOAK=1 $(GO) test -shuffle=on -p 1 -timeout 60m -count $(COUNT) -run Soak -v ./...
+
+stormlab: ## restart overlays of N (100) real nodes in virtual time; SCENARIO, BOOT and POLICY choose (lists with commas)
+	PEERD_STORMLAB=1 $(GO) test -count=1 -timeout 120m -run 'TestStormlab$$' -v ./node/stormlab
 
 setup: ## find what is missing (C compiler, pkg-config, libopus, PortAudio) and install it
 	@scripts/setup

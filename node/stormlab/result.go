@@ -24,6 +24,8 @@ type Result struct {
 	T99       float64  `json:"t99_s"`
 	T100      float64  `json:"t100_s"`
 	NeverBack int      `json:"never_back"`
+	// OutBefore is how many nodes were not logged in before the restart.
+	OutBefore int `json:"out_before"`
 	// CPUMS, Messages and Dials are those of all hosts from the restart until the last
 	// node was back, or the horizon, for each node that came back. Reading the record
 	// is in them, the call is not.
@@ -64,7 +66,7 @@ const whys = 3
 func (l *lab) result(took time.Duration) Result {
 	s := l.set
 	r := Result{
-		Policy: s.Policy, Scenario: s.Scenario, Boot: s.Boot, Nodes: s.Nodes, HorizonS: s.Horizon.Seconds(),
+		Policy: s.Policy, Scenario: s.Scenario, Boot: s.Boot, Nodes: s.Nodes, HorizonS: s.Horizon.Seconds(), OutBefore: l.outBefore,
 		Model: Model{Servers: s.Serve, Bootstrap: s.Bootstrap, RTT: s.Links.RTT.Seconds(), Loss: s.Links.Loss, StartIn: s.StartIn.Seconds(), Slow: s.Slow, Costs: s.Costs},
 	}
 	if s.remembers() {

@@ -128,13 +128,28 @@ func BenchmarkDatagram(b *testing.B) {
 			_, _ = answer.WriteTo(buf[:n], addr)
 		}
 	}()
-	question, buf := make([]byte, 1200), make([]byte, 1500)
+	answers := make(chan struct{}, 1)
+	go func() {
+		buf := make([]byte, 1500)
+		for {
+			if _, _, err := ask.ReadFrom(buf); err != nil {
+				return
+			}
+			answers <- struct{}{}
+		}
+	}()
+	question := make([]byte, 1200)
 	question[0] = 0x05
 	perEnd(b, 4, func() {
-		_, err := ask.WriteTo(question, answer.LocalAddr())
-		must(b, err)
-		_, _, err = ask.ReadFrom(buf)
-		must(b, err)
+		for answered := false; !answered; { // the first ones may come before anybody reads
+			_, err := ask.WriteTo(question, answer.LocalAddr())
+			must(b, err)
+			select {
+			case <-answers:
+				answered = true
+			case <-time.After(time.Second):
+			}
+		}
 	})
 }
 
@@ -149,18 +164,18 @@ func (e *end) datagrams(b *testing.B) net.PacketConn {
 // BenchmarkMessage is Costs.Message: a request of the DHT and its answer, two
 // messages with two ends each, between hosts that are connected.
 func BenchmarkMessage(b *testing.B) {
-	from, _ := newMember(b, dht.ModeClient)
+	from, asker := newMember(b, dht.ModeClient)
 	to, table := newMember(b, dht.ModeServer)
 	for range 40 {
-		other, _ := newMember(b, dht.ModeServer)
-		to.Peerstore().AddAddrs(other.ID(), other.Addrs(), peerstore.PermanentAddrTTL)
-		_, err := table.RoutingTable().TryAddPeer(other.ID(), true, true)
+		_, public, err := crypto.GenerateEd25519Key(rand.Reader)
+		must(b, err)
+		other, err := peer.IDFromPublicKey(public)
+		must(b, err)
+		to.Peerstore().AddAddrs(other, to.Addrs(), peerstore.PermanentAddrTTL)
+		_, err = table.RoutingTable().TryAddPeer(other, true, true)
 		must(b, err)
 	}
 	must(b, from.Connect(b.Context(), peer.AddrInfo{ID: to.ID(), Addrs: to.Addrs()}))
-	asker, err := dht.New(from, dht.ProtocolPrefix("/bench"), dht.Mode(dht.ModeClient), dht.NamespacedValidator("v", anything{}))
-	must(b, err)
-	b.Cleanup(func() { _ = asker.Close() })
 	messages, err := pb.NewProtocolMessenger(asker.MessageSender())
 	must(b, err)
 	perEnd(b, 4, func() {
@@ -199,7 +214,7 @@ func newMember(b *testing.B, mode dht.ModeOpt) (host.Host, *dht.IpfsDHT) {
 	b.Helper()
 	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/udp/0/quic-v1"), libp2p.DisableMetrics())
 	must(b, err)
-	d, err := dht.New(h, dht.ProtocolPrefix("/bench"), dht.Mode(mode), dht.NamespacedValidator("v", anything{}))
+	d, err := dht.New(h, dht.ProtocolPrefix("/bench"), dht.Mode(mode), dht.NamespacedValidator("v", anything{}), dht.DisableAutoRefresh())
 	must(b, err)
 	b.Cleanup(func() {
 		_ = d.Close()
