@@ -30,4 +30,4 @@ func (c Class) String() string {
 func shares() [Classes]float64 { return [Classes]float64{0.10, 0.10, 0.10, 0.10, 0.05, 0.05} }
 
 // keeps says how much of the common pool a class leaves to those above it.
-func keeps() [Classes]float64 { return [Classes]float64{0, 0.10, 0.20, 0.35, 0.60, 0.80} }
+func keeps() [Classes]float64 { return [Classes]float64{0, 0.05, 0.10, 0.50, 0.70, 0.85} }

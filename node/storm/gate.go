@@ -1,6 +1,9 @@
 package storm
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // GateConfig is what a server gives. Many gates may share one.
 type GateConfig struct {
@@ -22,7 +25,7 @@ type GateConfig struct {
 func DefaultGateConfig() GateConfig {
 	return GateConfig{
 		Capacity: 0.5,
-		Burst:    20 * time.Millisecond,
+		Burst:    10 * time.Millisecond,
 		Cost: [Classes]time.Duration{
 			InCall: 500 * time.Microsecond, SetUp: 500 * time.Microsecond,
 			Presence: 3500 * time.Microsecond, LogIn: 3 * time.Millisecond,
@@ -36,7 +39,7 @@ func DefaultGateConfig() GateConfig {
 const (
 	// refusalShare of the capacity is for answers, so that refusing never eats what
 	// serving needs: beyond it questions are not answered.
-	refusalShare = 0.05
+	refusalShare = 0.02
 	// slotShare of the capacity is promised by slots; the rest serves who comes anew.
 	slotShare = 0.6
 	// slotGrace is how long after its moment a slot still has priority.
@@ -44,6 +47,9 @@ const (
 	// slotNear and slotFar bound how far ahead slots are promised. Nobody waits longer:
 	// an overlay that comes back has grown until then, and a question is cheap.
 	slotNear, slotFar = 250 * time.Millisecond, 8 * time.Second
+	// slotSoon takes the place of slotFar while new servers come in, or are yet to
+	// come: there is more room any moment.
+	slotSoon = 2 * time.Second
 	// freshFor is how long a server that came in through this one counts as new: while
 	// there are such, there is room elsewhere.
 	freshFor = 20 * time.Second
@@ -60,6 +66,7 @@ const (
 // goroutines at once.
 type Gate[P comparable] struct {
 	cfg  *GateConfig
+	rate float64 // of filling the budgets
 	born Moment
 	at   Moment // up to which the budgets are filled
 
@@ -95,15 +102,21 @@ func NewGate[P comparable](now Moment, cfg *GateConfig) *Gate[P] {
 // Open makes g the gate of a server that starts now.
 func (g *Gate[P]) Open(now Moment, cfg *GateConfig) {
 	*g = Gate[P]{cfg: cfg, born: now, at: now, cost: cfg.Cost, pool: cfg.Burst, line: now}
+	saved := cfg.Burst
 	for c, share := range shares() {
 		g.own[c] = time.Duration(share * float64(cfg.Burst))
+		saved += g.own[c]
 	}
 	g.answers = g.answerDepth()
+	// What can be saved up, and one piece of work over, is taken off the rate: so no
+	// second has more work than the capacity of a second.
+	saved += g.answers + slices.Max(cfg.Cost[:])
+	g.rate = max(cfg.Capacity-saved.Seconds(), cfg.Capacity/2)
 }
 
 // answerDepth is how much of the time for answers can be saved up.
 func (g *Gate[P]) answerDepth() time.Duration {
-	return time.Duration(refusalShare * g.cfg.Capacity * float64(100*time.Millisecond))
+	return time.Duration(refusalShare * g.cfg.Capacity * float64(50*time.Millisecond))
 }
 
 // fill brings the budgets up to now.
@@ -114,7 +127,7 @@ func (g *Gate[P]) fill(now Moment) {
 	}
 	g.at = now
 	dt = min(dt, time.Second) // nothing can be saved up for longer
-	work := g.cfg.Capacity * float64(dt)
+	work := g.rate * float64(dt)
 	forAnswers := time.Duration(refusalShare * work)
 	g.answers += forAnswers
 	rest := time.Duration(work) - forAnswers
@@ -186,7 +199,7 @@ func (g *Gate[P]) pay() {
 // mayRefuse pays for a refusal. Refusing has a small budget of its own; only a
 // server that can name new ones spends more on it than that, and less on serving.
 func (g *Gate[P]) mayRefuse(now Moment) bool {
-	refers := g.cfg.Off.Has(ReferFirst) && g.hasFresh(now) && g.pool > g.keep(Presence)
+	refers := g.refersFirst(now) && g.pool > g.keep(Presence)
 	if g.answers <= 0 && !refers && g.cfg.Off.Has(Budget) {
 		return false
 	}
@@ -207,7 +220,8 @@ func (g *Gate[P]) admit(now Moment, q *Question[P]) bool {
 	c := min(q.Class, Refresh)
 	level := c
 	due := q.Slot != 0 && now >= q.Slot && now < q.Slot+slotGrace
-	if c == LogIn && (due || q.Ticket || (q.Serves && g.cfg.Off.Has(ServersFirst))) {
+	first := q.Serves && g.cfg.Off.Has(ServersFirst) && !g.refersFirst(now)
+	if c == LogIn && (due || q.Ticket || first) {
 		level = Presence
 	}
 	heavy := g.heaviness(now, q.Prefix)
@@ -232,8 +246,12 @@ func (g *Gate[P]) promise(now Moment, unit float64, a *Answer[P]) {
 		return
 	}
 	g.line = max(g.line, now+slotNear)
-	if g.line > now+slotFar { // a line nobody should stand in: ask again, without a promise
-		a.Delay = slotFar/2 + time.Duration(unit*float64(slotFar)/2)
+	far := slotFar
+	if g.growing(now) {
+		far = slotSoon
+	}
+	if g.line > now+far { // a line nobody should stand in: ask again, without a promise
+		a.Delay = far/2 + time.Duration(unit*float64(far)/2)
 		return
 	}
 	a.Slot, a.Delay = g.line, g.line-now
@@ -255,10 +273,18 @@ func (g *Gate[P]) refer(asker P, unit float64, a *Answer[P]) {
 	}
 }
 
-func (g *Gate[P]) hasFresh(now Moment) bool {
+// growing says that the overlay is young: servers came in lately, or none ever did.
+func (g *Gate[P]) growing(now Moment) bool {
+	r := &g.peers[g.newest]
+	return !r.ok || now-r.from < freshFor
+}
+
+// refersFirst says that naming others is worth more than serving: enough of them
+// are new.
+func (g *Gate[P]) refersFirst(now Moment) bool {
 	// The newest enoughFresh entries lie together.
 	r := &g.peers[(g.newest+known-enoughFresh+1)%known]
-	return r.ok && now-r.from < freshFor
+	return g.cfg.Off.Has(ReferFirst) && r.ok && now-r.from < freshFor
 }
 
 // Joined says that a peer came in through this server. One that serves is named to

@@ -50,7 +50,7 @@ const (
 	Lost                       // the neighbour Peer is gone
 	Found                      // Peers are the servers closest to the own record's key, the closest first
 	Stored                     // Peer holds the record
-	Unstored                   // Peer did not take the record
+	Unstored                   // Peer did not take the record, or lacks a part of it
 	Met                        // Peer was heard of and is worth asking
 	Changed                    // the own record is new: who has the old one shall have it, too
 	Tick                       // the moment asked for by WaitUntil has come
@@ -130,7 +130,8 @@ const (
 	stormUptime = time.Minute
 	// againAfter is when the closest servers are looked for again after the first
 	// publication; each time after that twice as late.
-	againAfter = 8 * time.Second
+	againAfter = time.Second
+	againMost  = time.Minute
 	maxKept    = 4 // neighbours
 )
 
@@ -209,7 +210,7 @@ func (j *Joiner[P]) Step(now Moment, ev *Event[P], unit func() float64, out []Ac
 	case Stored:
 		j.storedAt(ev.Peer)
 	case Unstored:
-		j.drop(ev.Peer, toStore)
+		j.unstored(ev.Peer)
 		j.againSoon(now, unit)
 	case Met:
 		j.hear(ev.Peer)
@@ -320,7 +321,8 @@ func (j *Joiner[P]) seek(now Moment, unit func() float64, out []Action[P]) []Act
 
 // width is how many questions go out at a time.
 func (j *Joiner[P]) width() int {
-	if !j.cfg.Off.Has(Races) || (j.silent < firstAlone && j.outstanding() < firstAlone) || j.keptN > 0 {
+	alone := j.silent < firstAlone && j.outstanding() < firstAlone && !j.been
+	if !j.cfg.Off.Has(Races) || alone || j.keptN > 0 {
 		return 1
 	}
 	return raceWidth
@@ -587,6 +589,15 @@ func (j *Joiner[P]) drop(p P, a aim) {
 	}
 }
 
+// unstored: p has not got the record, whatever was believed.
+func (j *Joiner[P]) unstored(p P) {
+	if t := j.find(p, toStore, done); t != nil {
+		t.step = free
+		j.stored--
+	}
+	j.drop(p, toStore)
+}
+
 // connected: Peer let the node in.
 func (j *Joiner[P]) connected(now Moment, p P, unit func() float64) {
 	j.drop(p, toLogIn)
@@ -606,11 +617,11 @@ func (j *Joiner[P]) connected(now Moment, p P, unit func() float64) {
 	}
 	j.launch = now + j.leisure(unit)
 	j.publish, j.again, j.want = now, againAfter, true
-	// The first period is a random part of a whole one, so that the nodes of a
-	// storm do not all publish again together.
+	// The first period is a part of a whole one, so that the nodes of a storm do not
+	// all publish again together.
 	j.period = now + j.cfg.Republish
 	if j.cfg.Off.Has(SpreadPeriods) {
-		j.period = now + time.Duration(unit()*float64(j.cfg.Republish))
+		j.period = now + Phase(j.cfg.Republish, unit(), unit())
 	}
 }
 
@@ -650,12 +661,7 @@ func (j *Joiner[P]) lost(now Moment, p P, unit func() float64) {
 			j.againSoon(now, unit)
 		}
 	}
-	for i := range j.tries { // who is gone has our record no more
-		if t := &j.tries[i]; t.aim == toStore && t.step == done && t.peer == p {
-			t.step = free
-			j.stored--
-		}
-	}
+	j.unstored(p) // who is gone has our record no more
 }
 
 // found: the closest servers are known. Those that do not have the record get it.
@@ -688,7 +694,7 @@ func (j *Joiner[P]) found(now Moment, peers []P, unit func() float64) {
 	if j.cfg.Off.Has(SpreadPeriods) {
 		j.publish = now + Spread(j.again, unit())
 	}
-	j.again = min(2*j.again, j.cfg.Republish)
+	j.again = min(2*j.again, againMost)
 }
 
 func contains[P comparable](list []P, p P) bool {

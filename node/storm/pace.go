@@ -13,19 +13,31 @@ const (
 
 // paces counts what was let in lately, by network prefix. Prefixes that fall into
 // the same place share it.
-type paces [pacedPrefixes]struct {
+type paces struct {
+	place [pacedPrefixes]pace
+	all   pace
+}
+
+type pace struct {
 	level float32
 	at    Moment
 }
 
-// heaviness tells how much of its fair share a network has had, 0 to 1.
+// faded is the level at now.
+func (p *pace) faded(now Moment) float32 {
+	return p.level * (1 - float32(min(now-p.at, paceFor))/float32(paceFor))
+}
+
+func (p *pace) add(now Moment) { p.level, p.at = p.faded(now)+1, now }
+
+// heaviness tells how much of its fair share a network has had beyond twice what
+// the average network had, 0 to 1.
 func (g *Gate[P]) heaviness(now Moment, prefix uint64) float64 {
 	if prefix == 0 || g.paces == nil || !g.cfg.Off.Has(PrefixPacing) {
 		return 0
 	}
-	p := &g.paces[prefix%pacedPrefixes]
-	fade := 1 - float64(min(now-p.at, paceFor))/float64(paceFor)
-	return min(1, float64(p.level)*fade/fairShare)
+	over := g.paces.place[prefix%pacedPrefixes].faded(now) - 2*g.paces.all.faded(now)/pacedPrefixes
+	return min(max(0, float64(over)/fairShare), 1)
 }
 
 // count adds one that was let in.
@@ -36,7 +48,6 @@ func (g *Gate[P]) count(now Moment, prefix uint64) {
 	if g.paces == nil {
 		g.paces = new(paces)
 	}
-	p := &g.paces[prefix%pacedPrefixes]
-	p.level = p.level*(1-float32(min(now-p.at, paceFor))/float32(paceFor)) + 1
-	p.at = now
+	g.paces.place[prefix%pacedPrefixes].add(now)
+	g.paces.all.add(now)
 }

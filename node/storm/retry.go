@@ -4,7 +4,10 @@
 // simulator drive the very same code.
 package storm
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Retry is the state of one thing that is tried again and again. The zero value
 // with Policy filled in is ready. It is a value: methods return the next state.
@@ -51,7 +54,7 @@ func (r Retry) Up(now time.Time) Retry {
 // Fail says that an attempt failed or that service ended at now, and returns how
 // long to wait before the next attempt. unit is a uniform random number in [0, 1).
 //
-// The delay is decorrelated jitter: uniform between Base and three times the
+// The delay is decorrelated jitter: uniform between Base and twice the
 // last delay, at most Cap. A retry without budget waits Cap, jittered down by at
 // most a quarter so that waiting nodes do not come back in step.
 func (r Retry) Fail(now time.Time, unit float64) (Retry, time.Duration) {
@@ -60,7 +63,7 @@ func (r Retry) Fail(now time.Time, unit float64) (Retry, time.Duration) {
 		r.wait = r.Policy.Cap
 		return r.charge(now), r.Policy.Cap - time.Duration(unit*float64(r.Policy.Cap)/4)
 	}
-	high := max(3*r.wait, 3*r.Policy.Base)
+	high := max(2*r.wait, 2*r.Policy.Base)
 	delay := r.Policy.Base + time.Duration(unit*float64(high-r.Policy.Base))
 	r.wait = min(delay, r.Policy.Cap)
 	return r.charge(now), r.wait
@@ -97,4 +100,15 @@ func (r Retry) charge(now time.Time) Retry {
 // so that nodes which started together drift apart.
 func Spread(d time.Duration, unit float64) time.Duration {
 	return d - d/4 + time.Duration(unit*float64(d)/2)
+}
+
+// Phase returns how long the first of many periods of d, each spread as Spread does,
+// lasts for somebody who joins in the middle of them. A crowd that begins together
+// and waits Phase once, and Spread(d) from then on, is spread evenly for ever. u and
+// v are uniform random numbers in [0, 1).
+func Phase(d time.Duration, u, v float64) time.Duration {
+	// Longer periods are likelier to be the one that is joined: the length has a
+	// density in proportion to itself between 0.75 and 1.25.
+	length := math.Sqrt(0.5625 + u)
+	return time.Duration(v * length * float64(d))
 }
