@@ -55,13 +55,18 @@ var rooms = map[string]room{
 	"cmd/peerd/internal/config":   {libraries: []string{"golang.org/x/sys"}},
 	"cmd/peerd/internal/localapi": {rooms: []string{"cmd/peerd/internal/phone", "node/identity"}},
 	"cmd/peerd/internal/cli": {
-		rooms:     []string{"cmd/peerd/internal/config", "cmd/peerd/internal/demo", "cmd/peerd/internal/localapi", "cmd/peerd/internal/phone", "node", "node/identity"},
+		rooms:     []string{"cmd/peerd/internal/config", "cmd/peerd/internal/demo", "cmd/peerd/internal/localapi", "cmd/peerd/internal/phone", "cmd/peerd/internal/stormlab", "node", "node/identity", "node/storm"},
 		libraries: []string{"github.com/spf13/cobra", "github.com/mdp/qrterminal/v3", "golang.org/x/term"},
 	},
 	"cmd/peerd/internal/demo": {
-		rooms:     []string{"audio", "audio/analysis", "audio/wavfile", "cmd/peerd/internal/localapi"},
+		rooms:     []string{"audio", "audio/analysis", "audio/wavfile", "cmd/peerd/internal/chart", "cmd/peerd/internal/localapi"},
 		libraries: []string{"gonum.org/v1/plot", "golang.org/x/sys"},
 	},
+	"cmd/peerd/internal/stormlab": {
+		rooms:     []string{"cmd/peerd/internal/chart", "node/storm"},
+		libraries: []string{"gonum.org/v1/plot"},
+	},
+	"cmd/peerd/internal/chart": {libraries: []string{"gonum.org/v1/plot"}},
 }
 
 // helpers are packages that only tests and measurements import; they may

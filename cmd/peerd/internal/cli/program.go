@@ -124,7 +124,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 no daemon, 4 busy or declined,
 	root.AddCommand(a.callVerbs()...)
 	root.AddCommand(
 		a.callsCommand(), a.eventsCommand(), a.audioCommand(), a.accountCommand(),
-		a.filesCommand(), a.versionCommand(), a.demoCommand(), a.completionCommand())
+		a.filesCommand(), a.versionCommand(), a.demoCommand(), a.stormCommand(), a.completionCommand())
 	help := helpCommand()
 	root.AddCommand(help)
 	root.SetHelpCommand(help)

@@ -8,6 +8,8 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/peerd/peerd/cmd/peerd/internal/chart"
 )
 
 // bar is a span of time with a name, drawn from left to right.
@@ -20,9 +22,9 @@ type bar struct {
 func loginBars(r Report) []bar {
 	var b []bar
 	for _, n := range r.Nodes {
-		tone := spokenInk()
+		tone := chart.Blue()
 		if n.Role == "server" {
-			tone = serverInk()
+			tone = chart.Grey()
 		}
 		b = append(b, bar{name: n.Name, to: n.LoginMS, tone: tone})
 	}
@@ -32,7 +34,7 @@ func loginBars(r Report) []bar {
 func callBars(r Report) []bar {
 	var b []bar
 	for _, s := range r.Timeline {
-		b = append(b, bar{name: s.What, from: s.From, to: s.To, tone: heardInk()})
+		b = append(b, bar{name: s.What, from: s.From, to: s.To, tone: chart.Orange()})
 	}
 	return b
 }
@@ -40,7 +42,7 @@ func callBars(r Report) []bar {
 // drawBars draws the bars below each other, the first on top, each with how long
 // it took.
 func drawBars(c draw.Canvas, title string, bars []bar) {
-	p := newPlot(title)
+	p := chart.NewPlot(title)
 	end := 1.0
 	var ticks []plot.Tick
 	for i, b := range bars {
@@ -77,7 +79,7 @@ func polygon(outline plotter.XYs, tone color.Color) plot.Plotter {
 
 // label writes text to the right of a point.
 func label(x, y float64, words string) plot.Plotter {
-	st := style(10, ink(), false)
+	st := chart.Style(10, chart.Ink(), false)
 	st.YAlign = draw.YCenter
 	return &plotter.Labels{XYs: plotter.XYs{{X: x, Y: y}}, Labels: []string{words}, TextStyle: []draw.TextStyle{st}}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/peerd/peerd/audio"
+	"github.com/peerd/peerd/cmd/peerd/internal/chart"
 )
 
 // heardAs is speech as a call of 57 ms would bring it, and a noise it adds.
@@ -80,7 +81,7 @@ func TestPictureIsDrawn(t *testing.T) {
 	if b := img.Bounds(); b.Dx() < 1200 || b.Dy() < 800 {
 		t.Errorf("the picture is %v", b)
 	}
-	r0, g0, b0, _ := spokenInk().RGBA()
+	r0, g0, b0, _ := chart.Blue().RGBA()
 	dark := 0
 	for x := range img.Bounds().Dx() {
 		for y := range img.Bounds().Dy() {

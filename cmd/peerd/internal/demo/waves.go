@@ -11,6 +11,7 @@ import (
 
 	"github.com/peerd/peerd/audio"
 	"github.com/peerd/peerd/audio/analysis"
+	"github.com/peerd/peerd/cmd/peerd/internal/chart"
 )
 
 const (
@@ -23,11 +24,11 @@ const (
 // drawLeg draws all that was spoken and, below, all that was heard, on the clock
 // of the one who speaks and at the same scale.
 func drawLeg(c draw.Canvas, l drawnLeg) {
-	p := newPlot(fmt.Sprintf("%s to %s: correlation %.3f, concealed %.2f %%, mouth to ear %.1f ms",
+	p := chart.NewPlot(fmt.Sprintf("%s to %s: correlation %.3f, concealed %.2f %%, mouth to ear %.1f ms",
 		l.From, l.To, l.Correlation, 100*l.ConcealedRatio, l.MouthToEarMS))
 	scale := fullHeight / l.loudest()
 	length := max(seconds(len(l.spoken)), l.later()+seconds(len(l.heard)))
-	p.Add(wave(l.spoken, 0, above, scale, spokenInk()), wave(l.heard, l.later(), below, scale, heardInk()))
+	p.Add(wave(l.spoken, 0, above, scale, chart.Blue()), wave(l.heard, l.later(), below, scale, chart.Orange()))
 	p.X.Min, p.X.Max = 0, length
 	p.X.Label.Text = "seconds since " + l.From + " began to speak"
 	twoRows(p)
@@ -39,14 +40,14 @@ func drawDelay(c draw.Canvas, l drawnLeg) {
 	at := seconds(onset(l.spoken))
 	from, to := at-0.05, at+0.2
 	delay := l.MouthToEarMS / 1000
-	p := newPlot("the same, closely")
+	p := chart.NewPlot("the same, closely")
 	scale := fullHeight / l.loudest()
 	p.Add(
-		wave(cut(l.spoken, from, to), from, above, scale, spokenInk()),
-		wave(cut(l.heard, from-l.later(), to-l.later()), from, below, scale, heardInk()),
+		wave(cut(l.spoken, from, to), from, above, scale, chart.Blue()),
+		wave(cut(l.heard, from-l.later(), to-l.later()), from, below, scale, chart.Orange()),
 	)
 	if l.Recognised > 0 {
-		p.Add(line(at, above, at, 2*below, spokenInk()), line(at+delay, 0, at+delay, 2*below, heardInk()))
+		p.Add(line(at, above, at, 2*below, chart.Blue()), line(at+delay, 0, at+delay, 2*below, chart.Orange()))
 		p.Add(label(at+delay, 1.86*below, fmt.Sprintf(" %.1f ms", l.MouthToEarMS)))
 	}
 	p.X.Min, p.X.Max = from, to

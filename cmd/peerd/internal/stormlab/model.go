@@ -1,0 +1,100 @@
+// Package stormlab is the large storm laboratory: a discrete-event simulator that
+// drives the policy of node/storm, the very code the real node runs, for a million
+// nodes at once, and two baselines beside it. docs/storm.md says what the model
+// holds, what it leaves out, and what came out.
+package stormlab
+
+import (
+	"math"
+	"time"
+
+	"github.com/peerd/peerd/node/storm"
+)
+
+// Model holds every number that a run assumes. It is printed with each result.
+type Model struct {
+	// What work takes of a server's processor.
+	LogIn      time.Duration // one connection: handshake, identify, reservation
+	Put        time.Duration // one record, on an open connection
+	LookUp     time.Duration // one step of somebody's search
+	InCall     time.Duration // moving one relayed call to this server
+	Refusal    time.Duration // answering one question
+	Unread     time.Duration // reading one datagram that is not answered
+	RefuseDial time.Duration // refusing a connection nobody asked about
+	Capacity   float64       // share of one core that serves others
+
+	Link       float64       // datagrams per second that reach a node at most
+	RTT        time.Duration // mean round trip; single ways vary by half of theirs
+	Loss       float64       // of datagrams
+	Resend     time.Duration // what a lost datagram costs a handshake or a search
+	Able       float64       // s: share of the nodes that can be dialled and so can serve
+	Serving    float64       // share of the nodes that serve while all is calm
+	WarmUp     time.Duration // w: from being logged in to serving, where nobody knew one before
+	StartIn    time.Duration // all start within this time
+	Slow       float64       // share of slow nodes
+	SlowFactor float64       // by how much their work takes longer
+	Moved      float64       // share of the nodes with another address after a restart
+	Cache      int           // peers remembered
+	Bootstrap  int           // bootstrap nodes
+	Detect     time.Duration // a dead neighbour is noticed within this time and a second
+	Breadth    int           // servers that a reader asks for a record
+}
+
+// DefaultModel is measured where the real node could be measured, and chosen
+// otherwise: docs/storm.md says which is which.
+func DefaultModel() Model {
+	return Model{
+		LogIn: 3 * time.Millisecond, Put: 500 * time.Microsecond, LookUp: 30 * time.Microsecond,
+		InCall: 500 * time.Microsecond, Refusal: 15 * time.Microsecond, Unread: time.Microsecond,
+		RefuseDial: 300 * time.Microsecond, Capacity: 0.5,
+		Link: 100_000, RTT: 100 * time.Millisecond, Loss: 0.01, Resend: 300 * time.Millisecond,
+		Able: 0.2, Serving: 0.05, WarmUp: time.Second, StartIn: 500 * time.Millisecond,
+		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Bootstrap: 2,
+		Detect: 3 * time.Second, Breadth: 8,
+	}
+}
+
+// perLogIn is the work that one whole log-in takes of all servers together: a
+// neighbour, and the record at the three servers closest to its key.
+func (m Model) perLogIn() time.Duration {
+	return m.LogIn + 3*(m.LogIn+m.Put+m.Refusal) + m.Refusal + 3*m.LookUp
+}
+
+// K is how many log-ins per second one server serves.
+func (m Model) K() float64 { return m.Capacity / m.perLogIn().Seconds() }
+
+// C0 is how many the bootstrap nodes serve.
+func (m Model) C0() float64 { return float64(m.Bootstrap) * m.K() }
+
+// GrowthBound is the least T99 of a cold start of n nodes: capacity grows by those
+// who are in and serve after the warm-up, L' = C0 + k s L(t-w).
+func (m Model) GrowthBound(n int) time.Duration {
+	k, w := m.K()*m.Able, m.WarmUp.Seconds()
+	low, high := 0.0, k
+	for range 60 { // g = k s e^(-g w)
+		if g := (low + high) / 2; g < k*math.Exp(-g*w) {
+			low = g
+		} else {
+			high = g
+		}
+	}
+	return time.Duration(math.Log(1+0.99*float64(n)*low/m.C0()) / low * float64(time.Second))
+}
+
+// WarmBound is the least time a warm restart takes: 1/(s k), whatever n is.
+func (m Model) WarmBound() time.Duration {
+	return time.Duration(float64(time.Second) / (m.Serving * m.K()))
+}
+
+// gate is what a server gives, factor times slower than most.
+func (m Model) gate(factor float64, off storm.Options) storm.GateConfig {
+	slower := func(d time.Duration) time.Duration { return time.Duration(factor * float64(d)) }
+	cfg := storm.DefaultGateConfig()
+	cfg.Capacity, cfg.Off = m.Capacity, off
+	cfg.Cost = [storm.Classes]time.Duration{
+		storm.InCall: slower(m.InCall), storm.SetUp: slower(m.InCall), storm.Presence: slower(m.LogIn + m.Put),
+		storm.LogIn: slower(m.LogIn), storm.LookUp: slower(m.LookUp), storm.Refresh: slower(m.LogIn),
+	}
+	cfg.Refusal, cfg.Unread = slower(m.Refusal), slower(m.Unread)
+	return cfg
+}

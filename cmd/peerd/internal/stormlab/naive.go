@@ -1,0 +1,146 @@
+package stormlab
+
+import (
+	"math"
+	"time"
+
+	"github.com/peerd/peerd/node/storm"
+)
+
+// naive is a node of the baselines. It knows the same peers as ours, dials one at
+// a time without asking, and its servers work off whatever comes in turn.
+type naive struct {
+	seq   uint32 // of the timer that counts
+	tries uint8
+	state naiveState
+	left  [3]uint32 // servers that shall still take the record
+}
+
+type naiveState uint8
+
+const (
+	naiveDialling naiveState = iota
+	naiveWaiting
+	naiveSearching
+	naiveStoring
+	naiveIn
+)
+
+const (
+	naiveTimeout = 5 * time.Second
+	naiveBase    = time.Second
+	naiveCap     = time.Minute
+)
+
+func (s *sim) naiveStart(id uint32) {
+	s.naive[id] = naive{}
+	s.naiveDial(id)
+}
+
+// naiveTimer sets the one timer of a node.
+func (s *sim) naiveTimer(id uint32, d time.Duration) {
+	v := &s.naive[id]
+	v.seq++
+	s.at(d, event{kind: evTick, to: id, gen: s.nodes[id].gen, x: int64(v.seq)})
+}
+
+func (s *sim) naiveDial(id uint32) {
+	n, v := &s.nodes[id], &s.naive[id]
+	v.state = naiveDialling
+	peer := s.bootstrap[s.rng.IntN(len(s.bootstrap))]
+	if book := s.book(id); len(book.Cached) > 0 && v.tries%8 != 7 {
+		peer = book.Cached[s.rng.IntN(len(book.Cached))]
+	}
+	s.attempt(n, peer)
+	s.at(s.way()+s.resends(), event{
+		kind: evDial, to: peer, from: id, gen: n.gen, aux: uint8(storm.LogIn), x: int64(s.now + naiveTimeout),
+	})
+	s.naiveTimer(id, naiveTimeout)
+}
+
+// naiveTick is a time-out, or the end of a wait.
+func (s *sim) naiveTick(e *event) {
+	v := &s.naive[e.to]
+	if int64(v.seq) != e.x {
+		return
+	}
+	switch v.state {
+	case naiveDialling:
+		v.tries = min(v.tries+1, 64)
+		v.state = naiveWaiting
+		s.naiveTimer(e.to, s.naiveWait(v))
+	case naiveWaiting:
+		s.naiveDial(e.to)
+	case naiveSearching, naiveStoring:
+		v.tries = min(v.tries+1, 64)
+		v.state = naiveSearching
+		s.search(e.to, &s.nodes[e.to])
+		s.naiveTimer(e.to, naiveTimeout+s.naiveWait(v))
+	case naiveIn:
+	}
+}
+
+// naiveWait is the wait after a failure.
+func (s *sim) naiveWait(v *naive) time.Duration {
+	if s.policy == FixedRetry {
+		return naiveBase
+	}
+	most := float64(naiveBase) * math.Exp2(float64(min(v.tries, 10)))
+	return time.Duration(s.rng.Float64() * min(most, float64(naiveCap)))
+}
+
+// naiveHeard takes what comes back to a node.
+func (s *sim) naiveHeard(e *event) {
+	n, v := &s.nodes[e.to], &s.naive[e.to]
+	switch e.kind {
+	case evConnected:
+		s.relate(n, e.from, uint16(e.x))
+		s.enter(e.to, n)
+		if v.state == naiveDialling || v.state == naiveWaiting {
+			v.state, v.tries = naiveSearching, 0
+			s.search(e.to, n)
+			s.naiveTimer(e.to, naiveTimeout)
+		}
+	case evFound:
+		s.naiveStore(e.to, n, v)
+	case evStored:
+		s.keepRecord(n, e.from, uint16(e.x))
+		s.naiveStored(e.to, v, e.from)
+	case evLost:
+		s.others(e.to, n, e.from)
+		if v.state == naiveIn {
+			s.naiveDial(e.to)
+		}
+	default:
+	}
+	s.look(e.to, n)
+}
+
+func (s *sim) naiveStore(id uint32, n *node, v *naive) {
+	if v.state != naiveSearching {
+		return
+	}
+	v.state = naiveStoring
+	v.left = [3]uint32{nobody, nobody, nobody}
+	for i, p := range s.around(id, n, len(v.left)) {
+		v.left[i] = p
+		s.at(s.way()+s.resends(), event{
+			kind: evStore, to: p, from: id, gen: n.gen, aux: uint8(storm.Presence), x: int64(s.now + naiveTimeout),
+		})
+	}
+	s.naiveTimer(id, naiveTimeout)
+}
+
+func (s *sim) naiveStored(id uint32, v *naive, by uint32) {
+	done := true
+	for i := range v.left {
+		if v.left[i] == by {
+			v.left[i] = nobody
+		}
+		done = done && v.left[i] == nobody
+	}
+	if done && v.state == naiveStoring {
+		v.state = naiveIn
+		v.seq++
+	}
+}

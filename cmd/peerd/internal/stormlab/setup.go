@@ -1,0 +1,297 @@
+package stormlab
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/peerd/peerd/node/storm"
+)
+
+// policy is what the nodes do.
+type policy string
+
+// The policies: this project's, a retry every five seconds, and exponential
+// back-off with full jitter.
+const (
+	Ours       policy = "ours"
+	FixedRetry policy = "fixed-retry"
+	FullJitter policy = "full-jitter"
+)
+
+// PolicyNames lists the policies.
+func PolicyNames() []string { return []string{string(Ours), string(FixedRetry), string(FullJitter)} }
+
+func newSim(o Options, sc Scenario) *sim {
+	s := &sim{
+		model: o.Model, scenario: sc, policy: policy(o.Policy), off: o.off,
+		rng:   rand.New(rand.NewPCG(o.Seed, 0x9e3779b97f4a7c15)),
+		nodes: make([]node, max(o.Nodes, o.Model.Bootstrap+1)),
+	}
+	s.unit = s.rng.Float64
+	s.gates[0], s.gates[1] = s.model.gate(1, s.off), s.model.gate(s.model.SlowFactor, s.off)
+	s.joinerCfg = storm.DefaultJoinerConfig()
+	s.joinerCfg.Off = s.off
+	if s.policy != Ours {
+		s.naive = make([]naive, len(s.nodes))
+	}
+	s.now = before - time.Minute
+	s.populate()
+	s.fillCaches()
+	s.settle()
+	s.strike()
+	return s
+}
+
+// populate makes the nodes, and the servers among them.
+func (s *sim) populate() {
+	sc, m := &s.scenario, &s.model
+	known := len(s.nodes) - int(sc.New*float64(len(s.nodes)))
+	var ids []uint32
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		n.key, n.server, n.backAt, n.lost = s.rng.Uint32(), -1, -1, -1
+		for k := range n.rel {
+			n.rel[k].server, n.hold[k].server, n.listed[k] = nobody, nobody, nobody
+		}
+		boot := i < m.Bootstrap
+		n.set(fresh, i >= known)
+		n.set(hostile, !boot && s.chance(sc.Attackers))
+		can := boot || (!n.is(hostile) && s.chance(m.Able))
+		n.set(able, can)
+		n.set(serves, boot || can && (s.policy != Ours || s.chance(m.Serving/m.Able)))
+		n.set(slow, !boot && s.chance(m.Slow))
+		if boot {
+			s.bootstrap = append(s.bootstrap, uint32(i))
+		}
+		if can {
+			n.server = int32(len(ids))
+			ids = append(ids, uint32(i))
+		}
+	}
+	s.servers = make([]server, len(ids))
+	s.insideAt = make([]int32, len(ids))
+	for i := range s.insideAt {
+		s.insideAt[i] = -1
+	}
+	s.keys = newKeyspace(ids, func(id uint32) uint32 { return s.nodes[id].key })
+	for left := sc.Office; left > 0; {
+		if n := &s.nodes[s.rng.IntN(len(s.nodes))]; !n.is(able) && !n.is(office) {
+			n.set(office, true)
+			left--
+		}
+	}
+}
+
+func (s *sim) chance(p float64) bool { return p > 0 && s.rng.Float64() < p }
+
+// fillCaches gives each node the servers it remembers. A dead entry is a node
+// that does not exist.
+func (s *sim) fillCaches() {
+	var old []uint32
+	for i := range s.nodes {
+		if n := &s.nodes[i]; n.is(serves) && !n.is(fresh) {
+			old = append(old, uint32(i))
+		}
+	}
+	for _, id := range old {
+		s.open(id, &s.nodes[id])
+		s.nodes[id].set(up, true)
+	}
+	if s.scenario.Cold {
+		return
+	}
+	s.tally.window = storm.RestartWindow(float64(len(s.nodes)), float64(len(old)), s.model.K())
+	s.cache = make([]uint32, s.model.Cache*len(s.nodes))
+	for i := range s.cache {
+		s.cache[i] = old[s.rng.IntN(len(old))]
+		if s.chance(s.scenario.Dead) {
+			s.cache[i] = uint32(len(s.nodes)) + s.rng.Uint32N(1<<30)
+		}
+	}
+	for _, id := range old { // who has long been in is known to all
+		for range 16 {
+			s.servers[s.nodes[id].server].gate.Joined(before-time.Hour, old[s.rng.IntN(len(old))], true)
+		}
+	}
+}
+
+// settle makes the overlay as it was before: everybody is in.
+func (s *sim) settle() {
+	if s.scenario.Cold {
+		return
+	}
+	for i := range s.nodes {
+		n, id := &s.nodes[i], uint32(i)
+		if n.is(fresh | hostile) {
+			continue
+		}
+		n.set(up, true)
+		n.set(was, true)
+		if first := s.inside[s.rng.IntN(len(s.inside))]; first != id {
+			s.relate(n, first, s.nodes[first].gen)
+		}
+		for _, p := range s.around(id, n, s.joinerCfg.Copies) {
+			s.keepRecord(n, p, s.nodes[p].gen)
+		}
+		for _, r := range n.rel {
+			if r.server != nobody {
+				v := &s.servers[s.nodes[r.server].server]
+				v.clients = append(v.clients, id)
+			}
+		}
+	}
+}
+
+// settleJoiner brings the joiner of a node that stays to where the node is.
+func (s *sim) settleJoiner(id uint32, n *node) {
+	if s.policy != Ours {
+		s.naive[id].state = naiveIn
+		return
+	}
+	feed := func(ev storm.Event[uint32]) {
+		s.acts = n.joiner.Step(s.now, &ev, s.unit, s.acts[:0])
+	}
+	n.joiner.Start(&s.joinerCfg, s.book(id))
+	feed(storm.Event[uint32]{Kind: storm.Started})
+	feed(storm.Event[uint32]{Kind: storm.Connected, Peer: n.rel[0].server})
+	var at [4]uint32
+	peers := at[:0]
+	for _, r := range n.hold {
+		if r.server != nobody {
+			peers = append(peers, r.server)
+		}
+	}
+	feed(storm.Event[uint32]{Kind: storm.Found, Peers: peers})
+	for _, p := range peers {
+		feed(storm.Event[uint32]{Kind: storm.Stored, Peer: p})
+	}
+	s.queue.push(event{at: before, kind: evTick, to: id, gen: n.gen})
+	s.step(id, &storm.Event[uint32]{Kind: storm.Tick})
+}
+
+// strike has happen what the scenario says.
+func (s *sim) strike() {
+	sc := &s.scenario
+	stays := make([]bool, len(s.nodes))
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		stays[i] = !sc.Cold && !n.is(fresh|hostile) && s.chance(sc.Stay)
+		if stays[i] {
+			n.set(stayed, true)
+			s.settleJoiner(uint32(i), n)
+		}
+	}
+	s.now = before
+	for i := range s.nodes {
+		s.nodes[i].set(up, stays[i])
+	}
+	for i := range s.nodes {
+		n, id := &s.nodes[i], uint32(i)
+		switch {
+		case n.is(fresh):
+			s.begin(id, s.within(sc.NewIn))
+		case !stays[i]:
+			s.restart(id, n)
+		}
+	}
+	s.startCalls()
+	s.kill()
+	s.roll()
+	s.at(0, event{kind: evSample})
+}
+
+func (s *sim) within(d time.Duration) time.Duration {
+	return time.Duration(s.rng.Float64() * float64(d))
+}
+
+// restart has a node die now and start again.
+func (s *sim) restart(id uint32, n *node) {
+	sc := &s.scenario
+	s.down(id)
+	after := s.within(s.model.StartIn)
+	if n.is(serves) && s.chance(sc.Late) {
+		after = sc.LateMin + s.within(sc.LateMax-sc.LateMin)
+	}
+	n.set(moved, s.chance(s.model.Moved))
+	s.begin(id, after)
+}
+
+// begin has a node start after a while, and its time count.
+func (s *sim) begin(id uint32, after time.Duration) {
+	n := &s.nodes[id]
+	s.at(after, event{kind: evStart, to: id, gen: n.gen})
+	if int(id) >= s.model.Bootstrap && !n.is(hostile) && (s.scenario.Office == 0 || n.is(office)) {
+		s.count(id, n)
+	}
+}
+
+// count has a node's time count, from its next start on.
+func (s *sim) count(id uint32, n *node) {
+	n.set(counted, true)
+	s.waiting = append(s.waiting, id)
+	s.tally.missing++
+	s.tally.nodes++
+}
+
+// kill has servers die for good, and others load the rest.
+func (s *sim) kill() {
+	sc := &s.scenario
+	if sc.Kill == 0 {
+		return
+	}
+	for i := range s.nodes {
+		n, id := &s.nodes[i], uint32(i)
+		if !n.is(serves) || i < s.model.Bootstrap {
+			continue
+		}
+		if s.chance(sc.Kill) {
+			s.down(id)
+			n.set(stayed, false)
+			continue
+		}
+		n.set(late, s.chance(sc.LateAnswers))
+		s.at(s.within(5*time.Millisecond), event{kind: evLoad, to: id, gen: n.gen})
+	}
+	s.deadNow = sc.Kill
+	for i := range s.nodes {
+		n, id := &s.nodes[i], uint32(i)
+		if !n.is(up) {
+			continue
+		}
+		if n.is(able) && !n.is(serves) {
+			s.at(s.within(time.Second), event{kind: evRole, to: id, gen: n.gen})
+		}
+		if !s.isBack(id, n) {
+			n.from = s.now
+			s.count(id, n)
+		}
+	}
+}
+
+// roll has the nodes restart one after the other, or one alone.
+func (s *sim) roll() {
+	sc := &s.scenario
+	if sc.Lone {
+		id := uint32(s.model.Bootstrap + s.rng.IntN(len(s.nodes)-s.model.Bootstrap))
+		s.at(0, event{kind: evDown, to: id})
+		return
+	}
+	if sc.RollFor == 0 {
+		return
+	}
+	for i := s.model.Bootstrap; i < len(s.nodes); i++ {
+		s.at(s.within(sc.RollFor), event{kind: evDown, to: uint32(i)})
+	}
+}
+
+// rolled has a node die and start again a little later.
+func (s *sim) rolled(id uint32) {
+	n := &s.nodes[id]
+	if s.scenario.Calls > 0 && n.is(talks) {
+		return
+	}
+	s.down(id)
+	n.set(stayed, false)
+	n.set(moved, s.chance(s.model.Moved))
+	s.begin(id, max(s.scenario.RollEvery, time.Second))
+}

@@ -1,0 +1,110 @@
+package stormlab
+
+import (
+	"slices"
+	"time"
+)
+
+// A node is back when a third node, chosen at random, finds its record at one of
+// the live servers closest to its key, and a call to what the record says rings.
+
+const sampleEvery = 250 * time.Millisecond
+
+// logOut is how long a node that stayed up may be out.
+const logOut = 5 * time.Second
+
+// isBack looks at the truth.
+func (s *sim) isBack(id uint32, n *node) bool {
+	return n.is(up) && s.rings(n) && s.isFound(n)
+}
+
+// rings says that the record names a way to the node that works.
+func (s *sim) rings(n *node) bool {
+	if n.is(able) {
+		return !n.is(moved)
+	}
+	for _, r := range n.rel {
+		if s.lets(r) && slices.Contains(n.listed[:], r.server) {
+			return true
+		}
+	}
+	return false
+}
+
+// isFound says that a live server close to the key has the record.
+func (s *sim) isFound(n *node) bool {
+	var room [16]uint32
+	near := s.keys.closest(n.key, min(s.model.Breadth, len(room)), room[:0])
+	for _, h := range n.hold {
+		if h.server != nobody && slices.Contains(near, h.server) {
+			return true
+		}
+	}
+	return false
+}
+
+// look notes whether a node is back.
+func (s *sim) look(id uint32, n *node) {
+	if !n.is(counted) || n.backAt >= 0 || !s.isBack(id, n) {
+		return
+	}
+	n.backAt = s.now
+	s.tally.back++
+	s.tally.missing--
+	s.tally.times = append(s.tally.times, float32((s.now - n.from).Seconds()))
+}
+
+// sample looks at all that wait to be back, and at those that stayed.
+func (s *sim) sample() {
+	left := s.waiting[:0]
+	for _, id := range s.waiting {
+		n := &s.nodes[id]
+		if s.look(id, n); n.backAt < 0 {
+			left = append(left, id)
+		}
+	}
+	s.waiting = left
+	if s.watched == nil {
+		s.watch()
+	}
+	for _, id := range s.watched {
+		s.guard(id, &s.nodes[id])
+	}
+	s.tally.series = append(s.tally.series, float32(s.tally.back))
+	s.tally.open = append(s.tally.open, float32(len(s.inside)))
+	every := sampleEvery
+	if s.now > before+10*time.Minute {
+		every = 10 * time.Second
+	}
+	if s.scenario.Kill > 0 && s.now > before+30*time.Second {
+		s.deadNow = 0
+	}
+	s.at(every, event{kind: evSample})
+}
+
+// mostWatched bounds the nodes whose being logged out is watched.
+const mostWatched = 5000
+
+func (s *sim) watch() {
+	s.watched = []uint32{}
+	for i := range s.nodes {
+		if s.nodes[i].is(stayed) {
+			s.watched = append(s.watched, uint32(i))
+		}
+	}
+	s.rng.Shuffle(len(s.watched), func(i, k int) { s.watched[i], s.watched[k] = s.watched[k], s.watched[i] })
+	s.watched = s.watched[:min(len(s.watched), mostWatched)]
+}
+
+// guard counts a node that stayed up and was out for too long.
+func (s *sim) guard(id uint32, n *node) {
+	switch {
+	case !n.is(stayed) || s.isBack(id, n):
+		n.lost = -1
+	case n.lost < 0:
+		n.lost = s.now
+	case s.now-n.lost > logOut:
+		s.tally.loggedOut++
+		n.set(stayed, false) // count it once
+	}
+}
