@@ -185,9 +185,6 @@ func (o *Overlay) logIn(p peer.ID) storm.Event[peer.ID] {
 	}
 	o.setWhy("")
 	o.wg.Go(func() {
-		if o.keeping.short() {
-			o.tell(o.found())
-		}
 		if err := o.takeSnapshot(o.ctx, p); err != nil {
 			o.log.Debug("no snapshot", "server", p, "err", err)
 		}

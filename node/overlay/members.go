@@ -141,6 +141,7 @@ func (o *Overlay) identified(p peer.ID) {
 		if server {
 			o.reach.news()
 			o.tell(storm.Event[peer.ID]{Kind: storm.Met, Peer: p})
+			o.searchIfShort()
 		}
 		o.changed()
 	}

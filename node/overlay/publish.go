@@ -131,17 +131,30 @@ func (k *keeping) report(r Record) {
 	}
 }
 
-// short says that a record has fewer holders than it should where there are servers
-// enough.
-func (k *keeping) short() bool {
+// short says that a record was given fewer holders than there are servers alive, up
+// to as many as it should have.
+func (k *keeping) short(alive int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, r := range k.records {
-		if len(r.near) < Neighbours {
+		if len(r.near) < min(Neighbours, alive) {
 			return true
 		}
 	}
 	return false
+}
+
+// half says that a server has some of the records it should hold, but not all.
+func (k *keeping) half(p peer.ID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	has, lacks := false, false
+	for _, r := range k.records {
+		if slices.Contains(r.near, p) {
+			has, lacks = has || r.acked[p], lacks || !r.acked[p]
+		}
+	}
+	return has && lacks
 }
 
 // holders looks for the servers closest to the keys of the own records: those of
@@ -162,9 +175,24 @@ func (o *Overlay) holders() []peer.ID {
 	return all
 }
 
-// found is what a search for holders ended with.
+// found is what a search for holders ended with. The policy knows who has stored
+// something, not what: who holds one record and is now among the closest to another
+// gets that, too.
 func (o *Overlay) found() storm.Event[peer.ID] {
-	return storm.Event[peer.ID]{Kind: storm.Found, Peers: o.holders()}
+	peers := o.holders()
+	for _, p := range peers {
+		if o.keeping.half(p) {
+			o.wg.Go(func() { o.tell(o.give(p)) })
+		}
+	}
+	return storm.Event[peer.ID]{Kind: storm.Found, Peers: peers}
+}
+
+// searchIfShort looks for holders again when there are more servers than there were.
+func (o *Overlay) searchIfShort() {
+	if o.keeping.short(len(o.Servers())) {
+		o.wg.Go(func() { o.tell(o.found()) })
+	}
 }
 
 // give has a server store those of the own records that it is among the closest to.
