@@ -25,7 +25,7 @@ type GateConfig struct {
 func DefaultGateConfig() GateConfig {
 	return GateConfig{
 		Capacity: 0.5,
-		Burst:    10 * time.Millisecond,
+		Burst:    8 * time.Millisecond,
 		Cost: [Classes]time.Duration{
 			InCall: 500 * time.Microsecond, SetUp: 500 * time.Microsecond,
 			Presence: 3500 * time.Microsecond, LogIn: 3 * time.Millisecond,
@@ -39,7 +39,7 @@ func DefaultGateConfig() GateConfig {
 const (
 	// refusalShare of the capacity is for answers, so that refusing never eats what
 	// serving needs: beyond it questions are not answered.
-	refusalShare = 0.02
+	refusalShare = 0.01
 	// slotShare of the capacity is promised by slots; the rest serves who comes anew.
 	slotShare = 0.6
 	// slotGrace is how long after its moment a slot still has priority.
@@ -52,7 +52,7 @@ const (
 	slotSoon = 2 * time.Second
 	// freshFor is how long a server that came in through this one counts as new: while
 	// there are such, there is room elsewhere.
-	freshFor = 20 * time.Second
+	freshFor = 5 * time.Second
 	// known is how many peers a gate can refer to.
 	known = 16
 	// enoughFresh referrals make naming others better than serving.
@@ -225,9 +225,13 @@ func (g *Gate[P]) admit(now Moment, q *Question[P]) bool {
 		level = Presence
 	}
 	heavy := g.heaviness(now, q.Prefix)
+	own := g.cfg.Off.Has(Reserved) && g.own[c] > 0 && heavy < 0.5
+	if c == LogIn && !due && g.refersFirst(now) {
+		own = false // there is room elsewhere
+	}
 	cost := g.cost[c]
 	switch keep := g.keep(level); {
-	case heavy < 0.5 && g.own[c] > 0 && g.cfg.Off.Has(Reserved):
+	case own:
 		g.own[c] -= cost
 	case float64(g.pool) > float64(keep)+heavy*float64(g.cfg.Burst-keep)*0.9:
 		g.pool -= cost

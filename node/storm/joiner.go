@@ -29,8 +29,8 @@ func DefaultJoinerConfig() JoinerConfig {
 	}
 }
 
-// Book holds the peers a node knows when it starts, in the order in which it would
-// ask them. The joiner reads the slices and never changes them.
+// Book holds the peers a node knows when it starts, each list in the order in which
+// it would ask them. The joiner reads the slices and never changes them.
 type Book[P comparable] struct {
 	Cached    []P // servers remembered
 	Near      []P // contacts, hosts of the local network
@@ -122,8 +122,11 @@ const (
 	// in the same round.
 	maxMet = 24
 	// firstAlone questions go out one by one, those after them in threes.
-	firstAlone = 3
+	firstAlone = 6
 	raceWidth  = 3
+	// cachedFirst of the servers remembered are asked before contacts and the local
+	// network, the rest after them.
+	cachedFirst = 12
 	// maxRefusals in one round end it: the node waits for the earliest slot.
 	maxRefusals = 4
 	// stormUptime: servers that are up for less have been part of what happened.
@@ -380,9 +383,10 @@ func (j *Joiner[P]) page(i int) (p P, ok bool) {
 	if !j.cfg.Off.Has(CacheFirst) {
 		cached = nil
 	}
-	order := [3][]P{cached, j.book.Near, j.book.Bootstrap}
+	early := min(cachedFirst, len(cached))
+	order := [4][]P{cached[:early], j.book.Near, cached[early:], j.book.Bootstrap}
 	if !j.cfg.Off.Has(BootstrapLast) {
-		order = [3][]P{j.book.Bootstrap, cached, j.book.Near}
+		order = [4][]P{j.book.Bootstrap, cached, j.book.Near}
 	}
 	for _, list := range order {
 		if i < len(list) {
@@ -656,6 +660,7 @@ func (j *Joiner[P]) lost(now Moment, p P, unit func() float64) {
 		j.retry = j.retry.Up(calendar(now)) // service lasted until now
 		j.beginRound()
 		j.launch = now
+		j.again = againAfter
 		if j.keptN > 0 {
 			j.launch = now + time.Duration(unit()*float64(j.cfg.Stagger))
 			j.againSoon(now, unit)
@@ -673,7 +678,7 @@ func (j *Joiner[P]) found(now Moment, peers []P, unit func() float64) {
 		return
 	}
 	for i := range j.tries {
-		if t := &j.tries[i]; t.aim == toStore && (t.step == done && (j.want || !contains(peers, t.peer))) {
+		if t := &j.tries[i]; t.aim == toStore && (t.step == done && j.want || !contains(peers, t.peer)) {
 			t.step = free
 		}
 	}

@@ -35,6 +35,7 @@ type Model struct {
 	SlowFactor float64       // by how much their work takes longer
 	Moved      float64       // share of the nodes with another address after a restart
 	Cache      int           // peers remembered
+	Contacts   int           // contacts whose last addresses are remembered
 	Bootstrap  int           // bootstrap nodes
 	Detect     time.Duration // a dead neighbour is noticed within this time and a second
 	Breadth    int           // servers that a reader asks for a record
@@ -49,7 +50,7 @@ func DefaultModel() Model {
 		RefuseDial: 300 * time.Microsecond, Capacity: 0.5,
 		Link: 100_000, RTT: 100 * time.Millisecond, Loss: 0.01, Resend: 300 * time.Millisecond,
 		Able: 0.2, Serving: 0.05, WarmUp: time.Second, StartIn: 500 * time.Millisecond,
-		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Bootstrap: 2,
+		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
 		Detect: 3 * time.Second, Breadth: 8,
 	}
 }

@@ -30,6 +30,7 @@ const (
 	naiveTimeout = 5 * time.Second
 	naiveBase    = time.Second
 	naiveCap     = time.Minute
+	naiveAgain   = time.Minute
 )
 
 func (s *sim) naiveStart(id uint32) {
@@ -76,7 +77,10 @@ func (s *sim) naiveTick(e *event) {
 		v.state = naiveSearching
 		s.search(e.to, &s.nodes[e.to])
 		s.naiveTimer(e.to, naiveTimeout+s.naiveWait(v))
-	case naiveIn:
+	case naiveIn: // look whether others are closer by now
+		v.state = naiveSearching
+		s.search(e.to, &s.nodes[e.to])
+		s.naiveTimer(e.to, naiveTimeout+s.naiveWait(v))
 	}
 }
 
@@ -140,7 +144,7 @@ func (s *sim) naiveStored(id uint32, v *naive, by uint32) {
 		done = done && v.left[i] == nobody
 	}
 	if done && v.state == naiveStoring {
-		v.state = naiveIn
-		v.seq++
+		v.state, v.tries = naiveIn, 0
+		s.naiveTimer(id, naiveAgain)
 	}
 }

@@ -102,10 +102,21 @@ func (s *sim) fillCaches() {
 	}
 	s.tally.window = storm.RestartWindow(float64(len(s.nodes)), float64(len(old)), s.model.K())
 	s.cache = make([]uint32, s.model.Cache*len(s.nodes))
+	others := old[s.model.Bootstrap:] // the bootstrap nodes have a list of their own
+	if len(others) == 0 {
+		others = old
+	}
 	for i := range s.cache {
-		s.cache[i] = old[s.rng.IntN(len(old))]
+		s.cache[i] = others[s.rng.IntN(len(others))]
 		if s.chance(s.scenario.Dead) {
-			s.cache[i] = uint32(len(s.nodes)) + s.rng.Uint32N(1<<30)
+			s.cache[i] = s.ghost()
+		}
+	}
+	s.contacts = make([]uint32, s.model.Contacts*len(s.nodes))
+	for i := range s.contacts {
+		s.contacts[i] = s.rng.Uint32N(uint32(len(s.nodes)))
+		if s.chance(s.model.Moved) {
+			s.contacts[i] = s.ghost()
 		}
 	}
 	for _, id := range old { // who has long been in is known to all
@@ -114,6 +125,9 @@ func (s *sim) fillCaches() {
 		}
 	}
 }
+
+// ghost is a node that does not exist.
+func (s *sim) ghost() uint32 { return uint32(len(s.nodes)) + s.rng.Uint32N(1<<30) }
 
 // settle makes the overlay as it was before: everybody is in.
 func (s *sim) settle() {

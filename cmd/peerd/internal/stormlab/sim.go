@@ -105,6 +105,7 @@ type sim struct {
 	naive     []naive
 	servers   []server
 	cache     []uint32 // all caches, one after the other
+	contacts  []uint32 // likewise
 	bootstrap []uint32
 	inside    []uint32 // nodes that serve and are known to the overlay
 	insideAt  []int32  // their places, by server; -1 is outside
@@ -455,6 +456,8 @@ func (s *sim) book(id uint32) storm.Book[uint32] {
 	}
 	if c := s.model.Cache; !s.scenario.Cold && !s.nodes[id].is(fresh) {
 		b.Cached = s.cache[int(id)*c : (int(id)+1)*c : (int(id)+1)*c]
+		c = s.model.Contacts
+		b.Near = s.contacts[int(id)*c : (int(id)+1)*c : (int(id)+1)*c]
 		b.Window = s.tally.window
 	}
 	return b
