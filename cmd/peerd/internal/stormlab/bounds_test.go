@@ -1,0 +1,227 @@
+package stormlab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// bound is what a run of N = 1,000 must keep, beside nobody being left behind.
+type bound struct {
+	t99      float64 // s
+	attempts float64 // 0: nothing is asked
+	wasted   float64
+	boot     float64 // share of the attempts
+	busy     float64
+	queue    float64 // ms
+}
+
+// bounds are those of the issue where it names one, and otherwise keep what was
+// reached with room to spare.
+func bounds() map[string]bound {
+	b := bound{t99: 10, attempts: 3.2, wasted: 0.05, boot: 0.02, busy: 1.05, queue: 50}
+	with := func(change func(*bound)) bound { c := b; change(&c); return c }
+	return map[string]bound{
+		"warm":        b,
+		"warm90":      with(func(b *bound) { b.t99, b.attempts = 20, 15 }),
+		"cold":        with(func(b *bound) { b.t99, b.attempts, b.boot = 3*DefaultModel().GrowthBound(1000).Seconds(), 6, 1 }),
+		"skype-2007":  with(func(b *bound) { b.t99, b.attempts = 30, 40 }),
+		"skype-2010":  with(func(b *bound) { b.t99, b.attempts, b.boot = 30, 0, 1 }),
+		"flash-crowd": with(func(b *bound) { b.boot = 1 }),
+		"attack":      b,
+		"office":      with(func(b *bound) { b.attempts = 5 }),
+		"rolling":     with(func(b *bound) { b.boot = 1 }),
+		"lone":        with(func(b *bound) { b.attempts, b.boot = 12, 1 }),
+		"echo":        b,
+	}
+}
+
+func simulate(t *testing.T, o Options) Result {
+	t.Helper()
+	if o.Nodes == 0 {
+		o.Nodes = 1000
+	}
+	if o.Policy == "" {
+		o.Policy = string(Ours)
+	}
+	if o.Model == (Model{}) {
+		o.Model = DefaultModel()
+	}
+	r, err := Run(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// check holds one run against its bounds.
+func check(t *testing.T, r Result) {
+	t.Helper()
+	b := bounds()[r.Scenario]
+	fail := func(what string, got, most float64) {
+		t.Errorf("%s, seed %d: %s is %.3f, at most %.3f is allowed", r.Scenario, r.Seed, what, got, most)
+	}
+	if r.NeverBack != 0 || r.LoggedOutOver5s != 0 && r.Scenario != "flash-crowd" || r.CallsDropped != 0 {
+		t.Errorf("%s, seed %d: %d never back, %d logged out, %d calls dropped", r.Scenario, r.Seed, r.NeverBack, r.LoggedOutOver5s, r.CallsDropped)
+	}
+	for _, c := range []struct {
+		what      string
+		got, most float64
+	}{
+		{"T99", r.T99, b.t99}, {"wasted per success", r.WastedPerSuccess, b.wasted},
+		{"busiest node", r.PeakBusy, b.busy}, {"queue p99", r.QueueP99MS, b.queue},
+		{"bootstrap share", r.BootstrapAttemptShare, b.boot},
+	} {
+		if c.got > c.most {
+			fail(c.what, c.got, c.most)
+		}
+	}
+	if b.attempts > 0 && r.AttemptsPerSuccess > b.attempts {
+		fail("attempts per success", r.AttemptsPerSuccess, b.attempts)
+	}
+	if r.Scenario == "skype-2010" && r.Goodput < 0.85 {
+		t.Errorf("%s, seed %d: goodput %.2f", r.Scenario, r.Seed, r.Goodput)
+	}
+}
+
+func TestScenariosKeepTheirBounds(t *testing.T) {
+	t.Parallel()
+	for _, sc := range Scenarios() {
+		t.Run(sc.Name, func(t *testing.T) {
+			t.Parallel()
+			seeds := 5
+			if sc.Load > 0 || sc.Echo || sc.RollFor > 0 {
+				seeds = 1 // millions of questions each
+			}
+			for seed := range seeds {
+				o := Options{Scenario: sc.Name, Seed: uint64(100 + seed)}
+				if sc.Load > 0 { // a third of the time shows it as well
+					o.Change = func(sc *Scenario) { sc.Horizon, sc.LoadFor = 12*time.Second, 10*time.Second }
+				}
+				check(t, simulate(t, o))
+			}
+		})
+	}
+}
+
+// TestSoakScenarios runs 1,000 seeds of each scenario, 100 of those with millions of
+// questions each: nobody is ever left behind.
+func TestSoakScenarios(t *testing.T) {
+	if os.Getenv("PEERD_SOAK") == "" {
+		t.Skip("a long run: make soak")
+	}
+	for _, sc := range Scenarios() {
+		t.Run(sc.Name, func(t *testing.T) {
+			never, out, worst := 0, 0, 0.0
+			for seed := range uint64(1000) {
+				r := simulate(t, Options{Scenario: sc.Name, Seed: seed})
+				never, out, worst = never+r.NeverBack, out+r.LoggedOutOver5s, max(worst, r.T100)
+				if r.NeverBack > 0 {
+					t.Errorf("seed %d: %d never back", seed, r.NeverBack)
+				}
+			}
+			fmt.Printf("%s: 1,000 runs, %d nodes never back, %d logged out over 5 s, worst T100 %.1f s\n", sc.Name, never, out, worst)
+		})
+	}
+}
+
+// TestT99DoesNotDependOnN is the claim of a warm restart.
+func TestT99DoesNotDependOnN(t *testing.T) {
+	t.Parallel()
+	small := simulate(t, Options{Scenario: "warm", Nodes: 500, Seed: 1})
+	large := simulate(t, Options{Scenario: "warm", Nodes: 8000, Seed: 1})
+	if large.T99 > 1.5*small.T99 {
+		t.Errorf("T99 of 8,000 nodes is %.2f s, of 500 it is %.2f s", large.T99, small.T99)
+	}
+}
+
+func TestColdGrowthStaysNearTheBound(t *testing.T) {
+	t.Parallel()
+	r := simulate(t, Options{Scenario: "cold", Nodes: 10_000, Seed: 1})
+	if r.T99 > 2*r.BoundS {
+		t.Errorf("T99 of 10,000 cold nodes is %.2f s, the growth bound %.2f s", r.T99, r.BoundS)
+	}
+}
+
+func TestAnOfficeIsNoWorseOffBehindOneAddress(t *testing.T) {
+	t.Parallel()
+	const seeds = 5
+	with, without := 0.0, 0.0
+	for seed := range uint64(seeds) {
+		with += simulate(t, Options{Scenario: "office", Seed: seed}).T99
+		without += simulate(t, Options{Scenario: "office", Seed: seed, Change: func(sc *Scenario) { sc.NoNAT = true }}).T99
+	}
+	if with > 2*without {
+		t.Errorf("T99 behind one address %.2f s, with addresses of their own %.2f s", with/seeds, without/seeds)
+	}
+}
+
+func TestAttackersDoNotHurtTheHonest(t *testing.T) {
+	t.Parallel()
+	with := simulate(t, Options{Scenario: "attack", Seed: 3})
+	without := simulate(t, Options{Scenario: "attack", Seed: 3, Change: func(sc *Scenario) { sc.AttackRate = 1e-6 }})
+	if with.T99 > 2*without.T99 {
+		t.Errorf("T99 %.2f s under attack, %.2f s without", with.T99, without.T99)
+	}
+}
+
+func TestOneLifetimeLaterAllIsCalm(t *testing.T) {
+	t.Parallel()
+	r := simulate(t, Options{Scenario: "echo", Nodes: 3000, Seed: 1})
+	if r.EchoLoad > 1.2 {
+		t.Errorf("load one record lifetime later is %.2f of the mean", r.EchoLoad)
+	}
+}
+
+// The baselines run in the same overlay, and are worse.
+func TestBaselinesAreWorse(t *testing.T) {
+	t.Parallel()
+	ours := simulate(t, Options{Scenario: "warm", Seed: 1})
+	for _, p := range []policy{FixedRetry, FullJitter} {
+		r := simulate(t, Options{Scenario: "warm", Policy: string(p), Seed: 1})
+		if r.T99 > 0 && r.T99 < 2*ours.T99 {
+			t.Errorf("%s: T99 %.2f s, ours %.2f s: is the baseline run at all?", p, r.T99, ours.T99)
+		}
+	}
+}
+
+func TestARunRepeats(t *testing.T) {
+	t.Parallel()
+	a := simulate(t, Options{Scenario: "skype-2007", Seed: 5})
+	b := simulate(t, Options{Scenario: "skype-2007", Seed: 5})
+	c := simulate(t, Options{Scenario: "skype-2007", Seed: 6})
+	if a.T99 != b.T99 || a.AttemptsPerSuccess != b.AttemptsPerSuccess {
+		t.Error("two runs of one seed differ")
+	}
+	if a.AttemptsPerSuccess == c.AttemptsPerSuccess {
+		t.Error("two seeds give the same run")
+	}
+}
+
+func TestARunCanBeStopped(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, Options{Nodes: 1000, Scenario: "warm", Policy: string(Ours), Model: DefaultModel()}); err == nil {
+		t.Error("a cancelled run gave a result")
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	good := Options{Nodes: 100, Scenario: "warm", Policy: string(Ours)}
+	for _, change := range []func(*Options){
+		func(o *Options) { o.Nodes = 1 },
+		func(o *Options) { o.Scenario = "tea" },
+		func(o *Options) { o.Policy = "hope" },
+		func(o *Options) { o.Without = []string{"luck"} },
+		func(o *Options) { o.Policy, o.Without = string(FixedRetry), []string{"slots"} },
+	} {
+		o := good
+		if change(&o); o.Check() == nil {
+			t.Errorf("%+v was accepted", o)
+		}
+	}
+}
