@@ -12,7 +12,7 @@ FUZZTIME ?= 60s
 COUNT ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build build-nocgo lint fmt bench fuzz soak stormlab setup clean
+.PHONY: help demo test build build-nocgo lint fmt bench fuzz soak storm-ablation stormlab setup clean
 
 demo: build ## run the main job: a small overlay on this machine and a real call, with a report
 	$(BIN) demo $(ARGS)
@@ -52,6 +52,9 @@ soak: build ## the long runs: many calls, many kills
 
 stormlab: ## restart overlays of N (100) real nodes in virtual time; SCENARIO, BOOT and POLICY choose (lists with commas)
 	PEERD_STORMLAB=1 $(GO) test -count=1 -timeout 120m -run 'TestStormlab$$' -v ./node/stormlab
+
+storm-ablation: ## switch each mechanism of the storm policy off, and write docs/storm-ablation.md
+	PEERD_ABLATION=$(CURDIR)/docs/storm-ablation.md $(GO) test -count 1 -run TestAblation -timeout 60m -v ./cmd/peerd/internal/stormlab
 
 setup: ## find what is missing (C compiler, pkg-config, libopus, PortAudio) and install it
 	@scripts/setup

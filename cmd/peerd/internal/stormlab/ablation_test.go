@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,26 +61,33 @@ const ablationRuns = 30
 // ablated runs a scenario ablationRuns times.
 func ablated(t *testing.T, name string, without []string) []Result {
 	t.Helper()
-	results := make([]Result, ablationRuns)
-	var wg sync.WaitGroup
-	next := make(chan int, ablationRuns)
-	for i := range ablationRuns {
-		next <- i
+	return many(t, ablationRuns, func(seed uint64) Options {
+		o := Options{Scenario: name, Seed: seed, Without: without, Change: shortLoad}
+		if name == "cold" || name == "flash-crowd" {
+			o.Nodes = 4000
+		}
+		return o
+	})
+}
+
+// shortLoad makes a load of half a minute one of eight seconds, which shows it as
+// well.
+func shortLoad(sc *Scenario) {
+	if sc.Load > 0 {
+		sc.Horizon, sc.LoadFor = 12*time.Second, 8*time.Second
 	}
-	close(next)
+}
+
+// many performs runs with seeds from 0 on, as many at a time as there are processors.
+func many(t *testing.T, runs int, options func(seed uint64) Options) []Result {
+	t.Helper()
+	results := make([]Result, runs)
+	var next atomic.Int64
+	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for i := range next {
-				o := Options{Scenario: name, Seed: uint64(i), Without: without, Nodes: 1000}
-				if name == "cold" || name == "flash-crowd" {
-					o.Nodes = 4000
-				}
-				o.Change = func(sc *Scenario) {
-					if sc.Load > 0 {
-						sc.Horizon, sc.LoadFor = 12*time.Second, 8*time.Second
-					}
-				}
-				results[i] = simulate(t, o)
+			for i := next.Add(1) - 1; i < int64(runs); i = next.Add(1) - 1 {
+				results[i] = simulate(t, options(uint64(i)))
 			}
 		})
 	}
@@ -139,7 +147,7 @@ func TestAblation(t *testing.T) {
 				fmt.Fprintf(&b, "| %s | %s, %s | %.2f %s | %.2f %s | %.0f %% |\n", m, e.scenario, e.fig.name, e.with, e.fig.unit, e.without, e.fig.unit, 100*e.share)
 			}
 		}
-		fmt.Println(m, len(all))
+		t.Logf("%s: %d figures are worse", m, len(all))
 	}
 	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)

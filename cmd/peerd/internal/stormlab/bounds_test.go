@@ -2,10 +2,8 @@ package stormlab
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"testing"
-	"time"
 )
 
 // bound is what a run of N = 1,000 must keep, beside nobody being left behind.
@@ -96,33 +94,32 @@ func TestScenariosKeepTheirBounds(t *testing.T) {
 				seeds = 1 // millions of questions each
 			}
 			for seed := range seeds {
-				o := Options{Scenario: sc.Name, Seed: uint64(100 + seed)}
-				if sc.Load > 0 { // a third of the time shows it as well
-					o.Change = func(sc *Scenario) { sc.Horizon, sc.LoadFor = 12*time.Second, 10*time.Second }
-				}
-				check(t, simulate(t, o))
+				check(t, simulate(t, Options{Scenario: sc.Name, Seed: uint64(100 + seed), Change: shortLoad}))
 			}
 		})
 	}
 }
 
-// TestSoakScenarios runs 1,000 seeds of each scenario, 100 of those with millions of
-// questions each: nobody is ever left behind.
+// TestSoakScenarios runs 1,000 seeds of each scenario: nobody is ever left behind.
 func TestSoakScenarios(t *testing.T) {
 	if os.Getenv("PEERD_SOAK") == "" {
 		t.Skip("a long run: make soak")
 	}
+	const runs = 1000
 	for _, sc := range Scenarios() {
 		t.Run(sc.Name, func(t *testing.T) {
-			never, out, worst := 0, 0, 0.0
-			for seed := range uint64(1000) {
-				r := simulate(t, Options{Scenario: sc.Name, Seed: seed})
-				never, out, worst = never+r.NeverBack, out+r.LoggedOutOver5s, max(worst, r.T100)
+			never, out, calls, worst, busy := 0, 0, 0, 0.0, 0.0
+			for _, r := range many(t, runs, func(seed uint64) Options {
+				return Options{Scenario: sc.Name, Seed: seed, Change: shortLoad}
+			}) {
+				never, out, calls = never+r.NeverBack, out+r.LoggedOutOver5s, calls+r.CallsDropped
+				worst, busy = max(worst, r.T100), max(busy, r.PeakBusy)
 				if r.NeverBack > 0 {
-					t.Errorf("seed %d: %d never back", seed, r.NeverBack)
+					t.Errorf("seed %d: %d never back", r.Seed, r.NeverBack)
 				}
 			}
-			fmt.Printf("%s: 1,000 runs, %d nodes never back, %d logged out over 5 s, worst T100 %.1f s\n", sc.Name, never, out, worst)
+			t.Logf("%d runs: %d nodes never back, %d logged out over 5 s, %d calls dropped, worst T100 %.1f s, busiest node %.2f",
+				runs, never, out, calls, worst, busy)
 		})
 	}
 }
