@@ -80,6 +80,33 @@ func (s *Session) localCandidate(c *webrtc.ICECandidate) {
 	}
 }
 
+// otherHosts are the candidates of this machine's addresses that our own agent
+// has none of (see udpMux.GetListenAddresses), as candidate lines.
+func (s *Session) otherHosts() []string {
+	if s.cfg.RelayOnly {
+		return nil
+	}
+	own := make(map[string]bool)
+	for _, a := range s.socket.mux.GetListenAddresses() {
+		own[a.String()] = true
+	}
+	var lines []string
+	for _, a := range s.socket.mux.addresses() {
+		if own[a.String()] {
+			continue
+		}
+		c, err := ice.NewCandidateHost(&ice.CandidateHostConfig{
+			Network: "udp", Address: a.IP.String(), Port: a.Port, Component: ice.ComponentRTP,
+		})
+		if err != nil {
+			s.log.Debug("building a candidate", "err", err)
+			continue
+		}
+		lines = append(lines, "candidate:"+c.Marshal())
+	}
+	return lines
+}
+
 // tell makes a candidate an event, unless the description will contain it.
 func (s *Session) tell(line string) {
 	data, err := json.Marshal(wireCandidate{line})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pion/webrtc/v4"
@@ -29,7 +30,7 @@ func (s *Session) describe(ctx context.Context, sd webrtc.SessionDescription) ([
 	s.mu.Lock()
 	s.described = true
 	s.mu.Unlock()
-	out := []byte(s.pc.LocalDescription().SDP)
+	out := []byte(withCandidates(s.pc.LocalDescription().SDP, s.otherHosts()))
 	own, err := readSDP(out)
 	if err != nil {
 		return nil, fmt.Errorf("our own description: %w", err)
@@ -39,6 +40,20 @@ func (s *Session) describe(ctx context.Context, sd webrtc.SessionDescription) ([
 	s.mu.Unlock()
 	s.askSTUN()
 	return out, nil
+}
+
+// withCandidates adds candidate lines at the end of a description of one media
+// section, before the word that there will be no more.
+func withCandidates(sdp string, lines []string) string {
+	var all strings.Builder
+	for _, line := range lines {
+		all.WriteString("a=" + line + "\r\n")
+	}
+	head, tail, complete := strings.Cut(sdp, "a=end-of-candidates\r\n")
+	if complete {
+		return head + all.String() + "a=end-of-candidates\r\n" + tail
+	}
+	return sdp + all.String()
 }
 
 // setRemote checks the other end's description, gives it to pion, and then the

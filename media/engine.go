@@ -64,23 +64,40 @@ type socket struct {
 	api *webrtc.API
 }
 
-// udpMux is pion's, but names only addresses that are of use to others: no
-// link-local ones, which mean nothing without their zone, and the loopback
-// only where there is nothing else.
+// udpMux is pion's, but names only addresses that are of use to others.
 type udpMux struct{ *ice.UniversalUDPMuxDefault }
 
-// GetListenAddresses implements ice.UDPMux. It is asked anew for every
-// session, so addresses may come and go.
+// GetListenAddresses implements ice.UDPMux. It names one address of each
+// family: to the agent they are candidates, and since one socket is behind all
+// of them, it could not tell which of two a packet came to. It would take its
+// checks for those of one and their answers for the other's, and a nominated
+// pair could stay unconfirmed for seconds. The others' agents hear of all
+// addresses, see otherHosts.
 func (m *udpMux) GetListenAddresses() []net.Addr {
-	var useful, loopback []net.Addr
+	var one []net.Addr
+	have := make(map[bool]bool)
+	for _, a := range m.addresses() {
+		if is6 := a.IP.To4() == nil; !have[is6] {
+			have[is6], one = true, append(one, a)
+		}
+	}
+	return one
+}
+
+// addresses are those of this machine that are of use to others: no link-local
+// ones, which mean nothing without their zone, and the loopback only where there
+// is nothing else. They are asked for anew for every session, so they may come
+// and go.
+func (m *udpMux) addresses() []*net.UDPAddr {
+	var useful, loopback []*net.UDPAddr
 	for _, a := range m.UniversalUDPMuxDefault.GetListenAddresses() {
 		udp, ok := a.(*net.UDPAddr)
 		switch {
 		case !ok || udp.IP.IsLinkLocalUnicast():
 		case udp.IP.IsLoopback():
-			loopback = append(loopback, a)
+			loopback = append(loopback, udp)
 		default:
-			useful = append(useful, a)
+			useful = append(useful, udp)
 		}
 	}
 	if len(useful) == 0 {

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"net"
 	"reflect"
 	"sync/atomic"
 
@@ -47,3 +48,9 @@ func (s *Session) SendTo(out webrtc.TrackLocalWriter) {
 	defer s.track.mu.Unlock()
 	s.track.out, s.track.opus = out, 111
 }
+
+// AgentAddresses are those of our own ICE agents' host candidates.
+func (e *Engine) AgentAddresses() []net.Addr { return e.main.mux.GetListenAddresses() }
+
+// ParseCandidate is how a candidate line is read.
+var ParseCandidate = parseCandidate
