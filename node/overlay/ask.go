@@ -24,6 +24,8 @@ const (
 	// last has not answered.
 	maxAskAddrs = 3
 	askStagger  = 100 * time.Millisecond
+	// askAgain without an answer, they are asked once more: datagrams get lost.
+	askAgain = 300 * time.Millisecond
 	// deafAfter questions without any answer since the start, a network is taken for
 	// one that drops UDP, until an answer comes.
 	deafAfter = 2
@@ -114,7 +116,8 @@ func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again b
 	return a, nil
 }
 
-// put sends the question to one address after the other; the first answer counts.
+// put sends the question to one address after the other, and once again; the first
+// answer counts.
 func (k *asker) put(ctx context.Context, addrs []netip.AddrPort, q gate.Question) (gate.Answer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -122,9 +125,11 @@ func (k *asker) put(ctx context.Context, addrs []netip.AddrPort, q gate.Question
 		answer gate.Answer
 		err    error
 	}
-	results := make(chan result, len(addrs))
+	results := make(chan result, 2*len(addrs))
 	stagger := time.NewTicker(askStagger)
 	defer stagger.Stop()
+	again := time.NewTimer(askAgain)
+	defer again.Stop()
 	next, running := 0, 0
 	launch := func() {
 		if next < len(addrs) {
@@ -150,6 +155,9 @@ func (k *asker) put(ctx context.Context, addrs []netip.AddrPort, q gate.Question
 				launch()
 			}
 		case <-stagger.C:
+			launch()
+		case <-again.C:
+			next = 0
 			launch()
 		}
 	}

@@ -53,6 +53,7 @@ type remembered struct {
 	window time.Duration
 	// ticketKey makes our own tickets, which shall hold after a restart.
 	ticketKey []byte
+	served    served
 }
 
 // cache remembers across restarts, so that a restart is warm.
@@ -130,6 +131,9 @@ type cacheJSON struct {
 	Size      int        `json:"size,omitempty"`
 	WindowMS  int64      `json:"window_ms,omitempty"`
 	TicketKey []byte     `json:"ticket_key,omitempty"`
+	// Where this member was proven reachable when it served last, and when.
+	Served   []string `json:"served,omitempty"`
+	ServedAt int64    `json:"served_unix,omitempty"`
 }
 
 // peerJSON of version 1 had no first_unix and no ticket.
@@ -163,6 +167,7 @@ func parseCache(data []byte) (remembered, error) {
 	if len(file.TicketKey) == ticketKeyBytes {
 		r.ticketKey = file.TicketKey
 	}
+	r.served = served{addrs: parseAddrs(file.Served), at: time.Unix(file.ServedAt, 0)}
 	for _, p := range file.Peers {
 		entry, ok := p.entry()
 		if ok && len(r.peers) < maxCached {
@@ -187,12 +192,18 @@ func (p peerJSON) entry() (cachedPeer, bool) {
 	if len(p.Ticket) <= maxTicketBytes {
 		entry.Ticket = p.Ticket
 	}
-	for _, text := range p.Addrs {
-		if addr, err := ma.NewMultiaddr(text); err == nil && len(entry.Addrs) < maxCachedAddrs {
-			entry.Addrs = append(entry.Addrs, addr)
+	entry.Addrs = parseAddrs(p.Addrs)
+	return entry, len(entry.Addrs) > 0
+}
+
+// parseAddrs reads the first multiaddrs of a list; what is none is left out.
+func parseAddrs(texts []string) (addrs []ma.Multiaddr) {
+	for _, text := range texts {
+		if addr, err := ma.NewMultiaddr(text); err == nil && len(addrs) < maxCachedAddrs {
+			addrs = append(addrs, addr)
 		}
 	}
-	return entry, len(entry.Addrs) > 0
+	return addrs
 }
 
 // dialled notes a server to which we have opened a connection.
@@ -304,6 +315,9 @@ func (c *cache) save() error {
 		return nil
 	}
 	file := cacheJSON{Version: cacheVersion, Size: c.size, WindowMS: c.window.Milliseconds(), TicketKey: c.ticketKey}
+	for _, a := range c.served.addrs {
+		file.Served, file.ServedAt = append(file.Served, a.String()), c.served.at.Unix()
+	}
 	for _, p := range c.entries() {
 		out := peerJSON{
 			ID: p.ID.String(), Role: p.Role, First: p.First.Unix(), Seen: p.Seen.Unix(),

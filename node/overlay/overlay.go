@@ -151,6 +151,7 @@ func (o *Overlay) open() (err error) {
 		o.sockets.use(o.cfg.Network)
 	}
 	o.openPort()
+	o.serveAgain()
 	if o.cfg.MDNS {
 		o.mdns = startMDNS(o)
 	}

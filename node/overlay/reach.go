@@ -304,8 +304,11 @@ func (r *reach) settle(p proof, natted bool) {
 	}
 	r.public = r.state == ReachDirect && !natted && slices.ContainsFunc(p.direct, manet.IsPublicAddr)
 	r.mu.Unlock()
-	if r.mayServe() && r.o.dht.RoutingTable().Size() < fewServers {
+	switch may := r.mayServe(); {
+	case may && (r.o.Serving() || r.o.dht.RoutingTable().Size() < fewServers):
 		r.o.promote()
+	case !may:
+		r.o.cache.proved(nil, r.o.now())
 	}
 	r.o.changed()
 }

@@ -41,6 +41,10 @@ func (o *Overlay) everySecond() {
 func (o *Overlay) promote() {
 	if err := o.Promote(); err != nil {
 		o.log.Warn("cannot become a server", "err", err)
+		return
+	}
+	if proven, _ := o.reach.addresses(); len(proven) > 0 {
+		o.cache.proved(proven, o.now())
 	}
 }
 
