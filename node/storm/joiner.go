@@ -167,6 +167,7 @@ type Joiner[P comparable] struct {
 	period  Moment // when the record is to be published anew
 	been    bool   // was in before
 	want    bool   // to publish to whoever is found, even those who have it
+	whole   bool   // the record as it is was where it should be
 	stored  uint8
 	target  uint8
 	timer   Moment // the tick asked for; 0 is none

@@ -24,6 +24,7 @@ func (j *Joiner[P]) found(now Moment, peers []P, unit func() float64) {
 			t.step = free
 		}
 	}
+	j.whole = j.whole && !j.want
 	j.want, j.stored = false, 0
 	for _, p := range peers {
 		if j.find(p, toStore, done) != nil {
@@ -60,6 +61,7 @@ func (j *Joiner[P]) storedAt(p P) {
 	}
 	t.step = done
 	j.stored++
+	j.whole = j.whole || j.stored >= j.target
 	j.keep(p)
 }
 
@@ -71,7 +73,7 @@ func (j *Joiner[P]) againSoon(now Moment, unit func() float64) {
 	}
 	var wait time.Duration
 	j.retry, wait = j.retry.Fail(calendar(now), unit())
-	if j.stored > 0 {
+	if j.whole && j.stored > 0 {
 		wait += j.leisure(unit)
 	}
 	if at := now + wait; j.publish == 0 || at < j.publish {
