@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
@@ -168,6 +169,14 @@ func (k *asker) put(ctx context.Context, addrs []netip.AddrPort, q gate.Question
 // deaf says that no answer ever came, to several questions: UDP does not get
 // through, and what is left is to connect by TCP.
 func (k *asker) deaf() bool { return !k.heard.Load() && k.silent.Load() >= deafAfter }
+
+// rank has TCP wait longer where answers tell that UDP gets through.
+func (k *asker) rank(addrs []ma.Multiaddr) []network.AddrDelay {
+	if k.heard.Load() {
+		return rankDials(addrs, tcpDelayUDP)
+	}
+	return rankDials(addrs, tcpDelay)
+}
 
 func (k *asker) slot(p peer.ID) []byte {
 	k.mu.Lock()

@@ -286,6 +286,13 @@ func (c *cache) learn(size int, window time.Duration) {
 	}
 }
 
+// changed says that there is something to save.
+func (c *cache) changed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dirty
+}
+
 func (c *cache) entries() []cachedPeer {
 	list := make([]cachedPeer, 0, len(c.peers))
 	for _, p := range c.peers {

@@ -115,6 +115,9 @@ func (d *door) decide(ask *storm.Question[peer.ID]) (gate.Answer, storm.Verdict)
 		Come: a.Verdict == storm.Come, Load: float64(a.Load), Floor: uint8(a.Floor),
 		Uptime: a.Uptime, Window: a.Window, Wait: a.Delay,
 	}
+	if a.N > 0 {
+		out.Referrals = make([]peer.AddrInfo, 0, a.N)
+	}
 	for _, id := range a.Referrals[:a.N] {
 		out.Referrals = append(out.Referrals, d.named[id])
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
@@ -30,15 +31,23 @@ var ErrPortInUse = errors.New("listen address in use")
 // ErrBadAddress: an address is no multiaddr, or none this host can listen on or dial.
 var ErrBadAddress = errors.New("bad address")
 
-// newHost makes a host that listens nowhere yet, and fills in its sockets. advertise
-// completes the list of addresses that identify tells others, admit decides on
-// connections that come in.
-func newHost(cfg Config, s *sockets, advertise func([]ma.Multiaddr) []ma.Multiaddr, admit func(netip.AddrPort, bool) bool) (host.Host, error) {
+// hooks are what a host asks its overlay.
+type hooks struct {
+	// advertise completes the list of addresses that identify tells others.
+	advertise func([]ma.Multiaddr) []ma.Multiaddr
+	// admit decides on a connection that comes in, by UDP or not.
+	admit func(from netip.AddrPort, udp bool) bool
+	// rank says when to dial which address.
+	rank func([]ma.Multiaddr) []network.AddrDelay
+}
+
+// newHost makes a host that listens nowhere yet, and fills in its sockets.
+func newHost(cfg Config, s *sockets, ask hooks) (host.Host, error) {
 	limits, err := newResourceManager()
 	if err != nil {
 		return nil, fmt.Errorf("resource limits: %w", err)
 	}
-	limits = &gate.Guard{ResourceManager: limits, Admit: admit}
+	limits = &gate.Guard{ResourceManager: limits, Admit: ask.admit}
 	conns, err := newConnManager()
 	if err != nil {
 		return nil, fmt.Errorf("connection manager: %w", err)
@@ -53,13 +62,13 @@ func newHost(cfg Config, s *sockets, advertise func([]ma.Multiaddr) []ma.Multiad
 		libp2p.ConnectionManager(conns),
 		libp2p.EnableRelay(),
 		libp2p.EnableHolePunching(holepunch.DirectDialTimeout(2*time.Second)),
-		libp2p.AddrsFactory(advertise),
+		libp2p.AddrsFactory(ask.advertise),
 		libp2p.DisableMetrics(),
 		libp2p.WithDialTimeout(5*time.Second),
 		// A crowd of dead peers is no proof that the network blocks UDP or IPv6.
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
-		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials), swarm.WithDialTimeoutLocal(3*time.Second)),
+		libp2p.SwarmOpts(swarm.WithDialRanker(ask.rank), swarm.WithDialTimeoutLocal(3*time.Second)),
 	)
 }
 

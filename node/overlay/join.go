@@ -188,7 +188,6 @@ func (o *Overlay) logIn(p peer.ID) storm.Event[peer.ID] {
 		if err := o.takeSnapshot(o.ctx, p); err != nil {
 			o.log.Debug("no snapshot", "server", p, "err", err)
 		}
-		o.saveCache()
 	})
 	return storm.Event[peer.ID]{Kind: storm.Connected, Peer: p}
 }

@@ -126,7 +126,8 @@ func (o *Overlay) open() (err error) {
 		return err
 	}
 	o.reach, o.door = newReach(o), newDoor(o)
-	if o.host, err = newHost(o.cfg, &o.sockets, o.reach.advertise, o.door.admit); err != nil {
+	ask := hooks{advertise: o.reach.advertise, admit: o.door.admit, rank: o.asker.rank}
+	if o.host, err = newHost(o.cfg, &o.sockets, ask); err != nil {
 		return err
 	}
 	if err := o.openDHT(); err != nil {

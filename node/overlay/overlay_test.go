@@ -280,7 +280,7 @@ func TestDialsQUICFirst(t *testing.T) {
 	quic, tcp := ma.StringCast("/ip4/11.0.0.1/udp/1/quic-v1"), ma.StringCast("/ip4/11.0.0.1/tcp/1")
 	circuit := ma.StringCast("/ip4/11.0.0.2/udp/1/quic-v1/p2p/" + id.String() + "/p2p-circuit")
 	delays := func(addrs ...ma.Multiaddr) (out []time.Duration) {
-		for _, r := range rankDials(addrs) {
+		for _, r := range rankDials(addrs, tcpDelay) {
 			out = append(out, r.Delay)
 		}
 		return out

@@ -45,6 +45,7 @@ type keeping struct {
 	list    Records
 	stored  Stored
 	records map[string]*kept
+	served  map[peer.ID]bool // the policy takes these for done
 }
 
 // kept is one record as it is now.
@@ -144,17 +145,28 @@ func (k *keeping) short(alive int) bool {
 	return false
 }
 
-// half says that a server has some of the records it should hold, but not all.
-func (k *keeping) half(p peer.ID) bool {
+// lacks says that a server was given records, but not all that it should hold now.
+func (k *keeping) lacks(p peer.ID) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	has, lacks := false, false
 	for _, r := range k.records {
-		if slices.Contains(r.near, p) {
-			has, lacks = has || r.acked[p], lacks || !r.acked[p]
+		if k.served[p] && slices.Contains(r.near, p) && !r.acked[p] {
+			return true
 		}
 	}
-	return has && lacks
+	return false
+}
+
+// serve notes whether the policy takes a server for done.
+func (k *keeping) serve(p peer.ID, done bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.served == nil {
+		k.served = make(map[peer.ID]bool)
+	}
+	if delete(k.served, p); done {
+		k.served[p] = true
+	}
 }
 
 // holders looks for the servers closest to the keys of the own records: those of
@@ -181,7 +193,7 @@ func (o *Overlay) holders() []peer.ID {
 func (o *Overlay) found() storm.Event[peer.ID] {
 	peers := o.holders()
 	for _, p := range peers {
-		if o.keeping.half(p) {
+		if o.keeping.lacks(p) {
 			o.wg.Go(func() { o.tell(o.give(p)) })
 		}
 	}
@@ -216,6 +228,7 @@ func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
 		})
 		o.keeping.report(r)
 	}
+	o.keeping.serve(to, ev.Kind == storm.Stored)
 	return ev
 }
 

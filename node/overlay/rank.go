@@ -12,13 +12,15 @@ import (
 // address answers at once or belongs to another network.
 const (
 	tcpDelay        = 200 * time.Millisecond
+	tcpDelayUDP     = 600 * time.Millisecond // where UDP is known to get through: who is slow is busy
 	circuitDelay    = 150 * time.Millisecond
 	circuitDelayLAN = 30 * time.Millisecond
 )
 
 // rankDials dials QUIC at once, TCP when QUIC has not answered, and circuits soon:
-// signalling starts on whatever connects first, a direct connection follows.
-func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
+// signalling starts on whatever connects first, a direct connection follows. tcp is
+// the delay of TCP.
+func rankDials(addrs []ma.Multiaddr, tcp time.Duration) []network.AddrDelay {
 	quic, afterDirect := false, time.Duration(0)
 	for _, a := range addrs {
 		if IsCircuit(a) {
@@ -37,7 +39,7 @@ func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 		case IsCircuit(a):
 			delay = afterDirect
 		case !isQUIC(a) && quic:
-			delay = tcpDelay
+			delay = tcp
 		}
 		ranked = append(ranked, network.AddrDelay{Addr: a, Delay: delay})
 	}

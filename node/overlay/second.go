@@ -15,6 +15,8 @@ const (
 	// fewServers known make a reachable member serve, whether anybody is refused or
 	// not: a value is kept by so many.
 	fewServers = bucketSize
+	// saveAfter is how long news for the peer cache wait to be written, at most.
+	saveAfter = 5 * time.Second
 	// A measured cost counts from this many log-ins on, and up to this many times the
 	// guess: what else the process did meanwhile is in it.
 	costSamples = 4
@@ -27,7 +29,12 @@ func (o *Overlay) everySecond() {
 	if m.cpu == nil {
 		m.cpu = processCPU
 	}
+	saved := o.now()
 	for o.sleep(time.Second) {
+		if o.cache.changed() && o.now().Sub(saved) > saveAfter {
+			saved = o.now()
+			o.saveCache()
+		}
 		if o.Serving() {
 			o.measure(&m)
 		} else if o.reach.mayServe() && (o.dht.RoutingTable().Size() < fewServers || o.door.wanted()) {

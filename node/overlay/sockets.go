@@ -45,10 +45,15 @@ func (s *sockets) newQUIC(reset quic.StatelessResetKey, token quic.TokenGenerato
 		return nil, err
 	}
 	s.close = manager.Close
+	listeners := make(map[string][]*net.UDPAddr)
 	s.open = func(listening *net.UDPAddr) (net.PacketConn, error) {
+		listeners[family(listening)] = append(listeners[family(listening)], listening)
 		return manager.SharedNonQUICPacketConn(family(listening), listening)
 	}
 	s.route = func(to *net.UDPAddr) net.Addr {
+		if own := listeners[family(to)]; len(own) == 1 && suits(own[0].IP, to.IP) {
+			return own[0] // without asking the kernel for the way
+		}
 		socket, err := manager.TransportForDial(family(to), to)
 		if err != nil {
 			return nil
@@ -57,6 +62,11 @@ func (s *sockets) newQUIC(reset quic.StatelessResetKey, token quic.TokenGenerato
 		return socket.LocalAddr()
 	}
 	return manager, nil
+}
+
+// suits says that what is sent to an address leaves from a listener's for sure.
+func suits(listener, to net.IP) bool {
+	return listener.IsUnspecified() || (listener.IsLoopback() && to.IsLoopback())
 }
 
 func family(addr *net.UDPAddr) string {
