@@ -40,7 +40,7 @@ func Draw(path string, results []Result) error {
 		points      func(Result) plotter.XYs
 		full        bool
 	}{
-		{"Nodes back, % of all", "seconds", backPoints, true},
+		{"Nodes back, % of all (from the event on)", "seconds", backPoints, true},
 		{"Busiest node, % of its capacity", "seconds", func(r Result) plotter.XYs { return busyPoints(r.BusySeries) }, false},
 		{"Busiest bootstrap node, % of its capacity", "seconds", func(r Result) plotter.XYs { return busyPoints(r.BootSeries) }, false},
 	} {

@@ -49,6 +49,7 @@ type Result struct {
 	QueueP99MS            float64     `json:"queue_p99_ms"`
 	Goodput               float64     `json:"goodput"` // in overloaded seconds; 1 where there were none
 	CallsDropped          int         `json:"calls_dropped"`
+	TurnedAway            int         `json:"turned_away"` // pieces of work that found a full line
 	Calls                 int         `json:"calls"`
 	LoggedOutOver5s       int         `json:"logged_out_over_5s"`
 	ServersBackS          float64     `json:"servers_back_s"` // servers at 90 % of need from here on; -1 never
@@ -153,7 +154,7 @@ func (s *sim) result() Result {
 		AttemptsPerSuccess: float64(t.attempts) / successes, WastedPerSuccess: float64(t.wasted) / successes,
 		BootstrapAttemptShare: float64(t.toBootstrap) / max(float64(t.attempts), 1),
 		QueueP99MS:            t.queueP99(), Goodput: 1,
-		Calls: len(s.calls), CallsDropped: t.dropped2, LoggedOutOver5s: t.loggedOut,
+		Calls: len(s.calls), CallsDropped: t.callsDropped, TurnedAway: t.dropped, LoggedOutOver5s: t.loggedOut,
 		Servers: len(s.inside), Model: s.model.result(s.scenario.Dead),
 	}
 	for _, b := range t.busy {

@@ -175,7 +175,6 @@ func (s *sim) ask(v *server, q *storm.Question[uint32], a *storm.Answer[uint32])
 	}
 	v.charge(s, time.Duration(v.factor*float64(cost)), 0)
 	v.offer(s, s.cost(v, q.Class))
-	s.tally.questions++
 	return a.Verdict != storm.Silent
 }
 

@@ -10,10 +10,9 @@ import (
 type tally struct {
 	nodes, back, missing  int
 	attempts, toBootstrap int
-	questions             int
 	wasted                int // work finished for somebody who had given up
 	dropped               int // work that a full line turned away
-	dropped2              int // calls
+	callsDropped          int
 	loggedOut             int
 	relapsed              int // back once, and not at the end
 	window                time.Duration

@@ -140,7 +140,7 @@ func (s *sim) seekRelay(e *event) {
 	}
 	if s.now > c.deadline {
 		c.dropped = true
-		s.tally.dropped2++
+		s.tally.callsDropped++
 		return
 	}
 	s.at(relayRetry, *e)
