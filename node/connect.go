@@ -169,6 +169,7 @@ func (r *race) dial(cert identity.Certificate, addrs []string) {
 	r.dials.Go(func() {
 		overlay.Alive(r.ctx, r.n.over.Host(), cert.Device) // leaves no connection that is dead
 		to := peer.AddrInfo{ID: cert.Device, Addrs: parseAddrs(addrs)}
+		r.n.over.Knock(r.ctx, to)
 		if err := overlay.Dial(r.ctx, r.n.over.Host(), to); err != nil {
 			r.note(overlay.Plain(to, err))
 			return

@@ -242,3 +242,40 @@ func TestPeerCacheOfVersion1IsRead(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
+
+// TestCallersAreLetInWhereJoinersWait: a crowded server has room kept for calls.
+func TestCallersAreLetInWhereJoinersWait(t *testing.T) {
+	server := member(t, true)
+	caller := member(t, false)
+	d := server.door
+	d.mu.Lock()
+	now := d.moment()
+	for d.gate.Load() < 2 { // as much joining as there is room for, and more
+		d.gate.Spent(now, storm.LogIn, 100*time.Millisecond)
+	}
+	d.strangers, d.filled = 0, now+time.Minute
+	d.mu.Unlock()
+	info := peer.AddrInfo{ID: server.host.ID(), Addrs: server.interfaceAddrs()[:1]}
+	caller.Knock(t.Context(), info)
+	if err := Dial(t.Context(), caller.host, info); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDeadNeighbourIsNoticed: it leaves a connection behind that looks open.
+func TestDeadNeighbourIsNoticed(t *testing.T) {
+	server := member(t, true)
+	client := member(t, false, server)
+	eventually(t, "joined", func() bool { return len(client.neighbours()) == 1 })
+	if !client.there(server.host.ID()) {
+		t.Error("a neighbour that is there is taken for gone")
+	}
+	var w watched
+	if !w.same("a", 1) || !w.same("a", 1) || w.same("a", 2) {
+		t.Error("another run of a neighbour is told by its number, and only that")
+	}
+	w.forget("a")
+	if !w.same("a", 3) {
+		t.Error("a neighbour that is forgotten may have any number")
+	}
+}

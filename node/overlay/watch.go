@@ -15,8 +15,11 @@ import (
 const (
 	pingEvery = time.Second
 	// pingTries pings without a pong, each given pingLimit, make a neighbour gone.
-	pingTries = 3
-	pingLimit = 700 * time.Millisecond
+	pingTries = 2
+	pingLimit = 500 * time.Millisecond // and twice the usual round trip
+	// streamLimit bounds the last question, on the connection itself: who is only
+	// overloaded must not lose all connections for it.
+	streamLimit = 1500 * time.Millisecond
 )
 
 // watched is what is known of neighbours by pings.
@@ -49,8 +52,9 @@ func (o *Overlay) there(p peer.ID) bool {
 	if !ok {
 		return true
 	}
+	limit := pingLimit + 2*o.host.Peerstore().LatencyEWMA(p)
 	for range pingTries {
-		ctx, cancel := context.WithTimeout(o.ctx, pingLimit)
+		ctx, cancel := context.WithTimeout(o.ctx, limit)
 		boot, err := o.asker.port.Ping(ctx, addr)
 		cancel()
 		if o.ctx.Err() != nil {
@@ -63,7 +67,7 @@ func (o *Overlay) there(p peer.ID) bool {
 			break
 		}
 	}
-	ctx, cancel := context.WithTimeout(o.ctx, pingLimit)
+	ctx, cancel := context.WithTimeout(o.ctx, streamLimit)
 	defer cancel()
 	if Answers(ctx, o.host, p) || o.ctx.Err() != nil {
 		return true
