@@ -21,8 +21,8 @@ func TestDevicesAreAsOnTheDisk(t *testing.T) {
 	must(t, err)
 
 	broken = full
-	if grant, err := alice.AddDevice(request); !errors.Is(err, full) || grant != "" {
-		t.Errorf("adding gave %q, %v", grant, err)
+	if grant, refusal := alice.AddDevice(request); !errors.Is(refusal, full) || grant != "" {
+		t.Errorf("adding gave %q, %v", grant, refusal)
 	}
 	if n := len(alice.Devices()); n != 1 {
 		t.Errorf("%d devices after one was not saved", n)

@@ -56,13 +56,13 @@ func TestAutoAnswerIsForThoseWhoHaveOurLink(t *testing.T) {
 	for name, proof := range map[string]func(id string) []byte{
 		"no proof": func(string) []byte { return nil },
 		"proof of another link": func(id string) []byte {
-			proof, err := proveLink(other, id, e.id.Device(), bob.id.Device())
-			must(t, err)
+			proof, failed := proveLink(other, id, e.id.Device(), bob.id.Device())
+			must(t, failed)
 			return proof
 		},
 	} {
-		id, err := e.signals.NewCallID()
-		must(t, err)
+		id, failed := e.signals.NewCallID()
+		must(t, failed)
 		call := e.places(t, id, link, func(o *signaling.Offer) { o.Proof = proof(id) })
 		theirs := bob.ringing()
 		if _, ever := bob.card.streams(); ever > 0 || !theirs.Remote.Stranger {
