@@ -32,8 +32,8 @@ const (
 // errCacheVersion: the file was written by a newer peerd.
 var errCacheVersion = errors.New("peer cache of a newer version")
 
-// cachedPeer is a server that we have dialled: who only ever dialled us may be
-// here for nothing but to be remembered.
+// cachedPeer is a server that we have dialled, or that answered a question of ours:
+// who only ever dialled us may be here for nothing but to be remembered.
 type cachedPeer struct {
 	ID     peer.ID
 	Addrs  []ma.Multiaddr
@@ -208,23 +208,41 @@ func parseAddrs(texts []string) (addrs []ma.Multiaddr) {
 
 // dialled notes a server to which we have opened a connection.
 func (c *cache) dialled(id peer.ID, addrs []ma.Multiaddr, now time.Time, rtt time.Duration) {
-	if len(addrs) == 0 {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := cachedPeer{ID: id, Addrs: addrs, Role: "server", First: now, Seen: now, RTT: rtt}
-	if old, ok := c.peers[id]; ok {
+	c.enter(cachedPeer{ID: id, Addrs: addrs, Role: "server", First: now, Seen: now, RTT: rtt})
+}
+
+// answered notes a server that answered a question of ours at an address of these.
+// What a connection taught about it is worth more.
+func (c *cache) answered(id peer.ID, addrs []ma.Multiaddr, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, ok := c.peers[id]; ok {
+		p.Seen = now
+		c.peers[id] = p
+		return
+	}
+	c.enter(cachedPeer{ID: id, Addrs: addrs, Role: "server", First: now, Seen: now})
+}
+
+// enter remembers a peer, and forgets the one that matters least for it.
+func (c *cache) enter(p cachedPeer) {
+	if p.Addrs = p.Addrs[:min(len(p.Addrs), maxCachedAddrs)]; len(p.Addrs) == 0 {
+		return
+	}
+	if old, ok := c.peers[p.ID]; ok {
 		p.First, p.Ticket = old.First, old.Ticket
 	}
-	c.peers[id] = p
+	c.peers[p.ID] = p
 	c.dirty = true
-	if len(c.peers) > maxCached {
-		kept := stratify(c.self, c.entries(), maxCached)
-		c.peers = make(map[peer.ID]cachedPeer, len(kept))
-		for _, p := range kept {
-			c.peers[p.ID] = p
-		}
+	if len(c.peers) <= maxCached {
+		return
+	}
+	kept := stratify(c.self, c.entries(), maxCached)
+	c.peers = make(map[peer.ID]cachedPeer, len(kept))
+	for _, p := range kept {
+		c.peers[p.ID] = p
 	}
 }
 

@@ -115,9 +115,7 @@ func TestServersThatDialUsAreNotRemembered(t *testing.T) {
 	server := member(t, true)
 	dialler := member(t, true, server)
 	eventually(t, "connected", func() bool { return server.isServer(dialler.host.ID()) })
-	if len(dialler.cache.find(server.host.ID())) != 1 {
-		t.Error("who was dialled is not remembered")
-	}
+	eventually(t, "who was dialled is remembered", func() bool { return len(dialler.cache.find(server.host.ID())) == 1 })
 	for _, c := range server.host.Network().ConnsToPeer(dialler.host.ID()) {
 		if c.Stat().Direction == network.DirOutbound {
 			t.Skip("both have dialled")

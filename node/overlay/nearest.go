@@ -145,6 +145,9 @@ func (o *Overlay) askNear(ctx context.Context, p peer.ID, key kb.ID) (near []pee
 		o.host.Peerstore().AddAddrs(r.ID, r.Addrs, peerstore.RecentlyConnectedAddrTTL)
 		near = append(near, r.ID)
 	}
+	if len(near) > 0 { // a client names nobody
+		o.cache.answered(p, o.knownAddrs(p), o.now())
+	}
 	return near, true
 }
 

@@ -13,8 +13,8 @@ import (
 
 const (
 	// fewServers known make a reachable member serve, whether anybody is refused or
-	// not: a value is kept by so many.
-	fewServers = bucketSize
+	// not: of them some must be left when most are gone.
+	fewServers = 2 * bucketSize
 	// saveAfter is how long news for the peer cache wait to be written, at most.
 	saveAfter = 5 * time.Second
 	// A measured cost counts from this many log-ins on, and up to this many times the
