@@ -72,6 +72,9 @@ func (s *sim) down(id uint32) {
 	n := &s.nodes[id]
 	n.set(up, false)
 	n.gen++
+	for i := range n.rel { // nobody knows it any more
+		n.rel[i].server = nobody
+	}
 	if n.server < 0 || !s.servers[n.server].open {
 		return
 	}
