@@ -258,7 +258,7 @@ func (l *lab) check(m *member) {
 		if third := l.third(m); third != nil {
 			at := time.Since(m.began)
 			checks.Go(func() {
-				defer third.host.Uncharged(m.addr)()
+				defer third.host.Uncharged()()
 				err := third.process.reach(m)
 				if err == nil {
 					rang <- at

@@ -27,8 +27,8 @@ type Result struct {
 	// OutBefore is how many nodes were not logged in before the restart.
 	OutBefore int `json:"out_before"`
 	// CPUMS, Messages and Dials are those of all hosts from the restart until the last
-	// node was back, or the horizon, for each node that came back. Reading the record
-	// is in them, the call is not.
+	// node was back, or the horizon, for each node that came back. The connections that
+	// others open to read its record and to call it are not in them.
 	CPUMS    float64 `json:"cpu_ms_per_login"`
 	Messages float64 `json:"messages_per_login"`
 	Dials    float64 `json:"dials_per_login"`

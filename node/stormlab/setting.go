@@ -5,7 +5,6 @@
 package stormlab
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/peerd/peerd/node/stormlab/memnet"
@@ -82,11 +81,6 @@ func Default(policy string, scenario Scenario, boot Boot, nodes int) Setting {
 		Links:   memnet.Links{RTT: 100 * time.Millisecond, Vary: 0.5, Loss: 0.01, Resend: 300 * time.Millisecond},
 		StartIn: 500 * time.Millisecond, Slow: 0.1, SlowFactor: 4,
 	}
-}
-
-// String names the run.
-func (s Setting) String() string {
-	return fmt.Sprintf("%s, %s bootstrap nodes, N = %d, %s", s.Scenario, s.Boot, s.Nodes, s.Policy)
 }
 
 // calmly is the setting before the restart: fast bootstrap nodes, no full load.

@@ -42,8 +42,8 @@ type Host struct {
 	listeners map[netip.AddrPort]*listener
 	packets   map[netip.AddrPort]*packetConn
 	conns     map[*conn]struct{}
-	free      map[netip.Addr]int // hosts that may be dialled at no cost
-	waiting   int                // datagrams and first packets not yet looked at
+	free      int // measurements under way: what is dialled costs nothing
+	waiting   int // datagrams and first packets not yet looked at
 	count     Count
 }
 
@@ -63,7 +63,7 @@ func newHost(n *Network, addr netip.Addr, machine Machine) *Host {
 		net: n, addr: addr, machine: machine, cpu: newProcessor(machine),
 		nextPort:  firstFreePort,
 		listeners: make(map[netip.AddrPort]*listener), packets: make(map[netip.AddrPort]*packetConn),
-		conns: make(map[*conn]struct{}), free: make(map[netip.Addr]int),
+		conns: make(map[*conn]struct{}),
 	}
 }
 
@@ -100,17 +100,17 @@ func (h *Host) Count() Count {
 	return h.count
 }
 
-// Uncharged makes connections to an address, and what is said on them, cost nothing
-// and count for nothing until the function returned is called. It is for
-// measurements, which must not weigh on what they measure.
-func (h *Host) Uncharged(to netip.Addr) (stop func()) {
+// Uncharged makes the connections that this host opens, and what is said on them ever
+// after, cost nothing and count for nothing, until the function returned is called. It
+// is for measurements, which must not weigh on what they measure.
+func (h *Host) Uncharged() (stop func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.free[to]++
+	h.free++
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.free[to]--
+		h.free--
 	}
 }
 

@@ -61,9 +61,6 @@ func New(costs Costs, links Links) *Network {
 	return &Network{costs: costs, links: links, hosts: make(map[netip.Addr]*Host)}
 }
 
-// Costs returns what work costs the processors of this network.
-func (n *Network) Costs() Costs { return n.costs }
-
 // Start brings a host up at an address; one that was there before is killed.
 func (n *Network) Start(addr netip.Addr, machine Machine) *Host {
 	h := newHost(n, addr, machine)
@@ -93,7 +90,7 @@ func (n *Network) remove(h *Host) {
 	}
 }
 
-// travel calls f when a packet that departs now arrives, if it does.
+// travel calls f when a packet arrives that departs at a given time, if it arrives.
 func (n *Network) travel(from, to netip.Addr, depart time.Time, f func()) {
 	if !n.links.lost() {
 		time.AfterFunc(time.Until(depart)+n.links.latency(from, to), f)

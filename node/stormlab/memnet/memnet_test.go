@@ -281,7 +281,7 @@ func TestUncharged(t *testing.T) {
 	inLab(t, func(t *testing.T, n *memnet.Network) {
 		ma, mb := n.Start(at(1), memnet.Machine{}), n.Start(at(2), memnet.Machine{})
 		a, b := newHost(t, ma), newHost(t, mb)
-		stop := ma.Uncharged(at(2))
+		stop := ma.Uncharged()
 		if err := a.Connect(t.Context(), info(b)); err != nil {
 			t.Fatal(err)
 		}

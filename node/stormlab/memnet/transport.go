@@ -134,7 +134,7 @@ func (t *memTransport) dial(ctx context.Context, to netip.AddrPort, raddr ma.Mul
 		return nil, errKilled
 	}
 	h.mu.Lock()
-	free := h.free[to.Addr()] > 0
+	free := h.free > 0
 	h.mu.Unlock()
 	a := &attempt{t: t, from: t.local(), to: to, free: free, reply: make(chan reply, 1)}
 	if !free {
