@@ -45,9 +45,7 @@ func TestAskerProcess(t *testing.T) {
 	for buf := make([]byte, gate.QuestionSize); ; {
 		_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		_, _ = conn.Read(buf) // one that was lost is asked again
-		if _, err := conn.Write(datagram); err != nil {
-			return
-		}
+		_, _ = conn.Write(datagram)
 	}
 }
 
@@ -167,9 +165,9 @@ func all(list []*Overlay, ok func(*Overlay) bool) bool {
 
 func await(b *testing.B, cond func() bool) {
 	b.Helper()
-	for deadline := time.Now().Add(10 * time.Minute); !cond(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.Fatal("not within 10 minutes")
+			b.Fatal("not within 3 minutes")
 		}
 	}
 }
