@@ -3,6 +3,7 @@ package stormlab
 import (
 	"fmt"
 	"image/color"
+	"math"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -52,6 +53,9 @@ func Draw(path string, results []Result) error {
 			addLine(p, k, r.label(), part.points(r))
 		}
 		p.X.Max, p.Y.Max = end, max(p.Y.Max, 100)*1.04
+		if !part.full {
+			p.Y.Max *= 1.15 // room for the legend
+		}
 		p.Legend.Top = !part.full
 		p.Legend.TextStyle = chart.Style(10, chart.Ink(), false)
 		p.Draw(draw.Crop(sheet, width*vg.Length(i)+6, -width*vg.Length(2-i)-6, 0, -heading))
@@ -78,7 +82,7 @@ func span(results []Result) float64 {
 		}
 		end = max(end, 1.15*t)
 	}
-	return end
+	return 5 * math.Ceil(end/5)
 }
 
 func addLine(p *plot.Plot, i int, name string, points plotter.XYs) {
