@@ -113,7 +113,7 @@ func BenchmarkLogIn(b *testing.B) {
 				begin, spent := time.Now(), processCPU()
 				for i := range n - n/5 {
 					nodes = append(nodes, member(b, false, servers[i%2]))
-					publish(b, nodes[i], &in)
+					publish(nodes[i], &in)
 				}
 				await(b, func() bool { return int(in.Load()) == len(nodes) })
 				b.StopTimer()
@@ -138,7 +138,7 @@ func BenchmarkHost(b *testing.B) {
 }
 
 // publish keeps two records, and counts the node when both are where they should be.
-func publish(b *testing.B, o *Overlay, in *atomic.Int32) {
+func publish(o *Overlay, in *atomic.Int32) {
 	list := make([]Record, 2)
 	for i := range list {
 		list[i] = Record{Key: fmt.Sprintf("/pa/%s/%d", o.host.ID(), i), Value: make([]byte, 600)}

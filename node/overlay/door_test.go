@@ -269,7 +269,8 @@ func TestDeadNeighbourIsNoticed(t *testing.T) {
 		t.Error("a neighbour that is there is taken for gone")
 	}
 	var w watched
-	if !w.same("a", 1) || !w.same("a", 1) || w.same("a", 2) {
+	first := w.same("a", 1)
+	if again := w.same("a", 1); !first || !again || w.same("a", 2) {
 		t.Error("another run of a neighbour is told by its number, and only that")
 	}
 	w.forget("a")

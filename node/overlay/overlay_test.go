@@ -340,7 +340,7 @@ func TestUnreadablePeerCacheIsSetAside(t *testing.T) {
 			if err != nil || len(c.candidates()) != 0 {
 				t.Fatalf("%v", err)
 			}
-			if err := os.WriteFile(path, []byte("another"), 0o600); err != nil {
+			if err = os.WriteFile(path, []byte("another"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if _, err = loadCache(dir, "", quiet()); err != nil {
