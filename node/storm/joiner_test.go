@@ -156,7 +156,7 @@ func TestBackoffBoundsTheAskingAndAlwaysEnds(t *testing.T) {
 // recovers lets the node in.
 func TestJoinerInAMadWorld(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(300) {
+	for seed := range uint64(150) {
 		cfg := DefaultJoinerConfig()
 		w := newWorld(t, seed, &cfg, someBook(uint32(seed%30)))
 		var held []Action[uint32]
@@ -231,7 +231,7 @@ func TestACrowdIsNeverInStep(t *testing.T) {
 func TestTheRecordIsPublishedAgainAtAnEvenPace(t *testing.T) {
 	t.Parallel()
 	cfg := DefaultJoinerConfig()
-	const crowd, periods, cellsEach = 3000, 3, 8
+	const crowd, periods, cellsEach = 1600, 2, 8
 	var cells [periods * cellsEach]int
 	for i := range uint64(crowd) {
 		w := newWorld(t, i, &cfg, someBook(3))
