@@ -174,14 +174,19 @@ func (k *keeping) serve(p peer.ID, done bool) {
 func (o *Overlay) holders() []peer.ID {
 	list := o.refreshRecords()
 	o.storeLocally(list)
+	near := make([][]peer.ID, len(list))
+	var walks sync.WaitGroup
+	for i, r := range list {
+		walks.Go(func() {
+			near[i] = o.nearest(o.ctx, kb.ConvertKey(r.Key), Neighbours)
+			o.keeping.note(r, func(k *kept) { k.near = near[i] })
+		})
+	}
+	walks.Wait()
 	var all []peer.ID
-	for _, r := range list {
-		near := o.nearest(o.ctx, kb.ConvertKey(r.Key), Neighbours)
-		o.keeping.note(r, func(k *kept) { k.near = near })
-		for _, p := range near {
-			if !slices.Contains(all, p) {
-				all = append(all, p)
-			}
+	for _, p := range slices.Concat(near...) {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
 		}
 	}
 	return all
