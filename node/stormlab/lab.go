@@ -58,17 +58,16 @@ type lab struct {
 // Run restarts an overlay as the setting says, and measures.
 func Run(t *testing.T, s Setting) Result {
 	t.Helper()
-	dir, err := os.MkdirTemp(inMemory(), "stormlab")
-	if err != nil {
-		t.Fatal(err)
+	if shared := inMemory(); shared != "" {
+		t.Setenv("TMPDIR", shared)
 	}
-	defer os.RemoveAll(dir)
+	dir := t.TempDir()
 	var result Result
 	begun := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(12 * time.Hour) // the bubble's clock begins at midnight, when records change
-		result, err = run(s, dir)
-		if err != nil {
+		var err error
+		if result, err = run(s, dir); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -181,7 +180,6 @@ func (l *lab) kill() {
 // restart starts all members as the scenario has it and waits until all are back or
 // the horizon is reached.
 func (l *lab) restart() (Result, error) {
-	begun := time.Now()
 	errs := make(chan error, len(l.members))
 	done := make(chan struct{})
 	var back sync.WaitGroup
@@ -204,9 +202,8 @@ func (l *lab) restart() (Result, error) {
 	case <-done:
 	case <-time.After(l.set.Horizon):
 	}
-	took := time.Since(begun)
 	close(l.end)
-	r := l.result(took)
+	r := l.result()
 	l.kill()
 	l.wg.Wait()
 	<-done

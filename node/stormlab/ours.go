@@ -78,6 +78,6 @@ func (o *ourNode) reach(m *member) error {
 }
 
 func (o *ourNode) close() {
-	_ = o.Node.Close()
+	_ = o.Close()
 	<-o.done
 }

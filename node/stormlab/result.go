@@ -62,8 +62,8 @@ type Model struct {
 // whys is how many nodes that are not back are looked at.
 const whys = 3
 
-// result sums up a run that took so long.
-func (l *lab) result(took time.Duration) Result {
+// result sums up a run.
+func (l *lab) result() Result {
 	s := l.set
 	r := Result{
 		Policy: s.Policy, Scenario: s.Scenario, Boot: s.Boot, Nodes: s.Nodes, HorizonS: s.Horizon.Seconds(), OutBefore: l.outBefore,
