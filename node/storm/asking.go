@@ -180,6 +180,9 @@ func (j *Joiner[P]) endRound(now Moment, unit func() float64) {
 	default:
 		wait = time.Second
 	}
+	if j.refuse == 0 && wait > silenceCap { // nobody is there: asking whether costs a datagram
+		wait = silenceCap - time.Duration(unit()*float64(silenceCap)/4)
+	}
 	j.rest = max(now+wait, now+1)
 }
 

@@ -129,6 +129,8 @@ const (
 	cachedFirst = 12
 	// maxRefusals in one round end it: the node waits for the earliest slot.
 	maxRefusals = 4
+	// silenceCap is the longest wait where nothing was heard at all, not even a refusal.
+	silenceCap = 10 * time.Second
 	// stormUptime: servers that are up for less have been part of what happened.
 	stormUptime = time.Minute
 	// againAfter is when the closest servers are looked for again after the first
