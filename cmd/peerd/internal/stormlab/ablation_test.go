@@ -74,7 +74,7 @@ func ablated(t *testing.T, name string, without []string) []Result {
 // well.
 func shortLoad(sc *Scenario) {
 	if sc.Load > 0 {
-		sc.Horizon, sc.LoadFor = 8*time.Second, 5*time.Second
+		sc.Horizon, sc.LoadFor = 20*time.Second, 5*time.Second
 	}
 }
 
