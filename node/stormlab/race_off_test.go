@@ -1,5 +1,0 @@
-//go:build !race
-
-package stormlab_test
-
-const raceDetector = false
