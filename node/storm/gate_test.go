@@ -9,16 +9,16 @@ import (
 
 func dice(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }
 
-// flood has askers put rate questions of a class per second until the end, and
+// flood has askers put rate questions for a log-in per second until the end, and
 // returns the work let in.
-func flood(g *Gate[uint32], from, until Moment, rate float64, c Class, rnd *rand.Rand, each func(Moment, *Answer[uint32])) time.Duration {
+func flood(g *Gate[uint32], until Moment, rate float64, rnd *rand.Rand, each func(Moment, *Answer[uint32])) time.Duration {
 	var work time.Duration
 	var a Answer[uint32]
-	for now := from; now < until; now += time.Duration(rnd.ExpFloat64() / rate * float64(time.Second)) {
-		q := Question[uint32]{From: rnd.Uint32(), Class: c, Prefix: rnd.Uint64()}
+	for now := Moment(0); now < until; now += time.Duration(rnd.ExpFloat64() / rate * float64(time.Second)) {
+		q := Question[uint32]{From: rnd.Uint32(), Class: LogIn, Prefix: rnd.Uint64()}
 		g.Ask(now, &q, rnd.Float64(), &a)
 		if a.Verdict == Come {
-			work += g.cost[c]
+			work += g.cost[LogIn]
 		}
 		if each != nil {
 			each(now, &a)
@@ -67,7 +67,7 @@ func TestGateServesAtAHundredTimesTheLoad(t *testing.T) {
 	cfg := DefaultGateConfig()
 	g := NewGate[uint32](0, &cfg)
 	rate := 100 * cfg.Capacity / cfg.Cost[LogIn].Seconds()
-	work := flood(g, 0, 10*time.Second, rate, LogIn, dice(1), nil)
+	work := flood(g, 10*time.Second, rate, dice(1), nil)
 	if least := time.Duration(0.9 * cfg.Capacity * float64(10*time.Second)); work < least {
 		t.Errorf("let in %v of work, want %v", work, least)
 	}
@@ -114,7 +114,7 @@ func TestSlotsAreFair(t *testing.T) {
 		g := NewGate[uint32](0, &cfg)
 		rnd := dice(seed)
 		var last Moment
-		flood(g, 0, 3*time.Second, 2000, LogIn, rnd, func(now Moment, a *Answer[uint32]) {
+		flood(g, 3*time.Second, 2000, rnd, func(now Moment, a *Answer[uint32]) {
 			if a.Verdict != Wait {
 				return
 			}
@@ -140,7 +140,7 @@ func TestWhoComesAtHisSlotIsServed(t *testing.T) {
 	var slots []Moment
 	served, came := 0, 0
 	var a Answer[uint32]
-	flood(g, 0, 20*time.Second, 1000, LogIn, rnd, func(now Moment, got *Answer[uint32]) {
+	flood(g, 20*time.Second, 1000, rnd, func(now Moment, got *Answer[uint32]) {
 		if got.Verdict == Wait && got.Slot != 0 {
 			slots = append(slots, got.Slot)
 		}
@@ -271,7 +271,7 @@ func TestMeasuredCostsCount(t *testing.T) {
 	g := NewGate[uint32](0, &cfg)
 	rnd := dice(9)
 	let := 0
-	flood(g, 0, 20*time.Second, 1000, LogIn, rnd, func(now Moment, a *Answer[uint32]) {
+	flood(g, 20*time.Second, 1000, rnd, func(now Moment, a *Answer[uint32]) {
 		if a.Verdict == Come {
 			g.Finished(now, LogIn, 4*cfg.Cost[LogIn]) // four times dearer than guessed
 			if now > 10*time.Second {

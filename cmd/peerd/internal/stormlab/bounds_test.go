@@ -68,8 +68,10 @@ func check(t *testing.T, r Result) {
 		what      string
 		got, most float64
 	}{
-		{"T99", r.T99, b.t99}, {"wasted per success", r.WastedPerSuccess, b.wasted},
-		{"busiest node", r.PeakBusy, b.busy}, {"queue p99", r.QueueP99MS, b.queue},
+		{"T99", r.T99, b.t99},
+		{"wasted per success", r.WastedPerSuccess, b.wasted},
+		{"busiest node", r.PeakBusy, b.busy},
+		{"queue p99", r.QueueP99MS, b.queue},
 		{"bootstrap share", r.BootstrapAttemptShare, b.boot},
 	} {
 		if c.got > c.most {

@@ -117,7 +117,7 @@ func (s *sim) naiveHeard(e *event) {
 		}
 	default:
 	}
-	s.look(e.to, n)
+	s.look(n)
 }
 
 func (s *sim) naiveStore(id uint32, n *node, v *naive) {

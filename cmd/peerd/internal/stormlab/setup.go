@@ -275,7 +275,7 @@ func (s *sim) kill() {
 		if n.is(able) && !n.is(serves) {
 			s.at(s.within(time.Second), event{kind: evRole, to: id, gen: n.gen})
 		}
-		if !s.isBack(id, n) {
+		if !s.isBack(n) {
 			n.from = s.now
 			s.count(id, n)
 		}

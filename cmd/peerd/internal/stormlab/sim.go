@@ -192,7 +192,7 @@ const settleFor = 10 * time.Second
 func (s *sim) relapsed() int {
 	count := 0
 	for i := range s.nodes {
-		if n := &s.nodes[i]; n.is(counted) && n.backAt >= 0 && n.is(up) && !s.isBack(uint32(i), n) {
+		if n := &s.nodes[i]; n.is(counted) && n.backAt >= 0 && n.is(up) && !s.isBack(n) {
 			count++
 		}
 	}
@@ -333,7 +333,7 @@ func (s *sim) heard(e *event) {
 		return
 	}
 	s.step(e.to, &ev)
-	s.look(e.to, n)
+	s.look(n)
 }
 
 // around returns the servers closest to a node's key, but the node itself.
@@ -445,7 +445,7 @@ func (s *sim) start(id uint32) {
 		n.joiner.Start(&s.joinerCfg, s.book(id))
 		s.step(id, &storm.Event[uint32]{Kind: storm.Started})
 	}
-	s.look(id, n)
+	s.look(n)
 }
 
 // book is what a node knows when it starts.

@@ -14,7 +14,7 @@ const sampleEvery = 250 * time.Millisecond
 const logOut = 5 * time.Second
 
 // isBack looks at the truth.
-func (s *sim) isBack(id uint32, n *node) bool {
+func (s *sim) isBack(n *node) bool {
 	return n.is(up) && s.rings(n) && s.isFound(n)
 }
 
@@ -44,8 +44,8 @@ func (s *sim) isFound(n *node) bool {
 }
 
 // look notes whether a node is back.
-func (s *sim) look(id uint32, n *node) {
-	if !n.is(counted) || n.backAt >= 0 || !s.isBack(id, n) {
+func (s *sim) look(n *node) {
+	if !n.is(counted) || n.backAt >= 0 || !s.isBack(n) {
 		return
 	}
 	n.backAt = s.now
@@ -59,7 +59,7 @@ func (s *sim) sample() {
 	left := s.waiting[:0]
 	for _, id := range s.waiting {
 		n := &s.nodes[id]
-		if s.look(id, n); n.backAt < 0 {
+		if s.look(n); n.backAt < 0 {
 			left = append(left, id)
 		}
 	}
@@ -68,7 +68,7 @@ func (s *sim) sample() {
 		s.watch()
 	}
 	for _, id := range s.watched {
-		s.guard(id, &s.nodes[id])
+		s.guard(&s.nodes[id])
 	}
 	s.tally.series = append(s.tally.series, float32(s.tally.back))
 	s.tally.open = append(s.tally.open, float32(len(s.inside)))
@@ -97,9 +97,9 @@ func (s *sim) watch() {
 }
 
 // guard counts a node that stayed up and was out for too long.
-func (s *sim) guard(id uint32, n *node) {
+func (s *sim) guard(n *node) {
 	switch {
-	case !n.is(stayed) || s.isBack(id, n):
+	case !n.is(stayed) || s.isBack(n):
 		n.lost = -1
 	case n.lost < 0:
 		n.lost = s.now
