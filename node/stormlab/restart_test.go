@@ -19,7 +19,7 @@ func TestEverybodyIsBack(t *testing.T) {
 
 func compare(t *testing.T, scenario stormlab.Scenario, baseline string) {
 	t.Helper()
-	const nodes = 100
+	const nodes = 50
 	base := stormlab.Run(t, stormlab.Default(baseline, scenario, stormlab.Fast, nodes))
 	ours := stormlab.Run(t, stormlab.Default("ours", scenario, stormlab.Fast, nodes))
 	show(t, base, ours)
