@@ -17,9 +17,10 @@ COUNT ?= 1
 demo: build ## run the main job: a small overlay on this machine and a real call, with a report
 	$(BIN) demo $(ARGS)
 
-# The longest package begins first and runs beside the others. The second run: what cannot be under the race detector, the streams of the
-# PortAudio library (docs/decisions/0002-portaudio-binding.md) and a whole overlay
-# in one process (node/stormlab/restart_test.go).
+# The longest package begins first and runs beside the others. The second run:
+# what cannot be under the race detector, the streams of the PortAudio library
+# (docs/decisions/0002-portaudio-binding.md) and a whole overlay in one process
+# (node/stormlab/restart_test.go).
 test: build ## pass the tests: race detector on, order shuffled, and a tenth of the fuzzing
 	@scripts/setup test
 	$(GO) test -race -shuffle=on -timeout 9m ./test/e2e ./...
