@@ -180,8 +180,7 @@ func (d *door) admit(from netip.AddrPort, udp bool) bool {
 
 // crowdedLocked says that who did not ask has to stand back.
 func (d *door) crowdedLocked(now storm.Moment) bool {
-	d.gate.Spent(now, storm.LogIn, 0) // brings the load up to date
-	return d.gate.Load() >= 1 || (d.refused != 0 && now-d.refused < crowdedFor)
+	return d.gate.Load(now) >= 1 || (d.refused != 0 && now-d.refused < crowdedFor)
 }
 
 // strangerLocked takes one of the places that a crowded server keeps for strangers.
@@ -266,10 +265,9 @@ func (o *Overlay) Load() Load {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.moment()
-	d.gate.Spent(now, storm.LogIn, 0)
 	recent := func(at storm.Moment) bool { return at != 0 && now-at < stormFor }
 	return Load{
-		Load: float64(d.gate.Load()), Refusals: d.refusals,
+		Load: float64(d.gate.Load(now)), Refusals: d.refusals,
 		Storm: recent(d.refused) || recent(d.waved),
 	}
 }

@@ -248,7 +248,7 @@ func TestCallersAreLetInWhereJoinersWait(t *testing.T) {
 	d := server.door
 	d.mu.Lock()
 	now := d.moment()
-	for d.gate.Load() < 2 { // as much joining as there is room for, and more
+	for d.gate.Load(now) < 2 { // as much joining as there is room for, and more
 		d.gate.Spent(now, storm.LogIn, 100*time.Millisecond)
 	}
 	d.strangers, d.filled = 0, now+time.Minute

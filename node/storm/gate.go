@@ -184,7 +184,7 @@ func (g *Gate[P]) Ask(now Moment, q *Question[P], unit float64, a *Answer[P]) {
 
 // describe fills in what every answer tells of the server.
 func (g *Gate[P]) describe(now Moment, a *Answer[P]) {
-	a.Uptime, a.Load, a.Window, a.Floor = now-g.born, g.Load(), g.window, g.floor()
+	a.Uptime, a.Load, a.Window, a.Floor = now-g.born, g.Load(now), g.window, g.floor()
 }
 
 // pay takes the cost of an answer from the first budget that has it.
@@ -343,7 +343,8 @@ func (g *Gate[P]) Spent(now Moment, c Class, cost time.Duration) {
 }
 
 // Load is the work let in over the last second as a share of the capacity.
-func (g *Gate[P]) Load() float32 {
+func (g *Gate[P]) Load(now Moment) float32 {
+	g.fill(now)
 	return float32(float64(g.busy) / (g.cfg.Capacity * float64(busyFor)))
 }
 
