@@ -300,11 +300,15 @@ func (b *book) learnAccount(account identity.AccountID, a presence.Account) erro
 // strike forgets the devices that an account record neither lists nor withdraws.
 func (p *person) strike(a presence.Account) {
 	for id := range p.Devices {
-		listed := slices.ContainsFunc(a.Devices, func(c identity.Certificate) bool { return c.Device == id })
-		if !listed && !slices.Contains(p.Revoked, id) {
+		if !lists(a, id) && !slices.Contains(p.Revoked, id) {
 			delete(p.Devices, id)
 		}
 	}
+}
+
+// lists reports whether an account record names the device as one of its own.
+func lists(a presence.Account, device identity.DeviceID) bool {
+	return slices.ContainsFunc(a.Devices, func(c identity.Certificate) bool { return c.Device == device })
 }
 
 // withdraw adds what a record withdraws to what older ones did: a record has room
@@ -312,8 +316,7 @@ func (p *person) strike(a presence.Account) {
 func (p *person) withdraw(a presence.Account) {
 	all := slices.Clone(a.Revoked)
 	for _, old := range p.Revoked {
-		listed := slices.ContainsFunc(a.Devices, func(c identity.Certificate) bool { return c.Device == old })
-		if !listed && !slices.Contains(all, old) && len(all) < maxWithdrawn {
+		if !lists(a, old) && !slices.Contains(all, old) && len(all) < maxWithdrawn {
 			all = append(all, old)
 		}
 	}
