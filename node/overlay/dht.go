@@ -153,7 +153,7 @@ func (o *Overlay) refreshLoop() {
 }
 
 func (o *Overlay) saveCache() {
-	o.cache.learn(o.estimate())
+	o.cache.learn(o.estimate(), 0)
 	o.cache.touch(o.Servers(), o.now())
 	if err := o.cache.save(); err != nil {
 		o.log.Warn("peer cache not written", "err", err)

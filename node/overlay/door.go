@@ -112,8 +112,8 @@ func (d *door) decide(ask *storm.Question[peer.ID]) (gate.Answer, storm.Verdict)
 		d.refusedLocked(now)
 	}
 	out := gate.Answer{
-		Come: a.Verdict == storm.Come, Load: float64(a.Load), Floor: uint8(a.Floor),
-		Uptime: a.Uptime, Window: a.Window, Wait: a.Delay,
+		Come: a.Verdict == storm.Come, Load: float64(a.Load),
+		Uptime: a.Uptime, Wait: a.Delay,
 	}
 	if a.N > 0 {
 		out.Referrals = make([]peer.AddrInfo, 0, a.N)
@@ -233,12 +233,6 @@ func (d *door) finished(class storm.Class, cost time.Duration, n int) {
 	for range n {
 		d.gate.Finished(d.moment(), class, cost)
 	}
-}
-
-func (d *door) setWindow(w time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.gate.SetWindow(w)
 }
 
 // heard notes what another server answered to us.

@@ -84,9 +84,8 @@ func (o *Overlay) joinLoop() {
 
 // book lists the peers known at the start.
 func (o *Overlay) book() storm.Book[peer.ID] {
-	_, window := o.cache.learned()
 	return storm.Book[peer.ID]{
-		Cached: ids(o.cache.candidates()), Near: ids(o.lan.list()), Bootstrap: ids(o.cfg.Bootstrap), Window: window,
+		Cached: ids(o.cache.candidates()), Near: ids(o.lan.list()), Bootstrap: ids(o.cfg.Bootstrap),
 	}
 }
 
@@ -156,7 +155,7 @@ func (j *joiner) ask(act storm.Action[peer.ID]) {
 func (o *Overlay) heardFrom(a gate.Answer) *storm.Answer[peer.ID] {
 	out := &storm.Answer[peer.ID]{
 		Verdict: storm.Wait, Delay: a.Wait, Slot: o.door.moment() + a.Wait,
-		Uptime: a.Uptime, Load: float32(a.Load), Window: a.Window, Floor: storm.Class(a.Floor),
+		Uptime: a.Uptime, Load: float32(a.Load),
 	}
 	if a.Come {
 		out.Verdict = storm.Come

@@ -89,25 +89,14 @@ func processCPU() time.Duration {
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// estimate guesses how many servers the overlay has from how near the nearest
-// are, and from that how long a restart of everybody should spread.
-func (o *Overlay) estimate() (servers int, window time.Duration) {
+// estimate guesses how many servers the overlay has from how near the nearest are.
+func (o *Overlay) estimate() int {
 	self := kb.ConvertPeerID(o.host.ID())
 	near := o.dht.RoutingTable().NearestPeers(self, bucketSize)
-	servers = len(near)
+	servers := len(near)
 	if len(near) == bucketSize {
 		far := binary.BigEndian.Uint64(xor(self, kb.ConvertPeerID(near[bucketSize-1])))
 		servers = int(float64(bucketSize) / max(float64(far)/math.MaxUint64, 1e-9))
 	}
-	if !o.Serving() {
-		_, window = o.cache.learned()
-		return servers, window // as servers told us
-	}
-	servers++
-	// Each client is connected to Neighbours servers.
-	clients := float64(len(o.Members())-len(o.Servers())) / Neighbours
-	perServer := o.door.cfg.Capacity / o.door.cfg.Cost[storm.LogIn].Seconds()
-	window = storm.RestartWindow(float64(servers)*(1+clients), float64(servers), perServer)
-	o.door.setWindow(window)
-	return servers, window
+	return servers + btoi(o.Serving())
 }

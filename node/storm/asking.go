@@ -163,22 +163,16 @@ func (j *Joiner[P]) beginRound() {
 }
 
 // endRound has the node wait: for the earliest slot it was promised, or, where
-// nobody answered, for a random part of the restart window, longer each time.
+// there is none, for a time that grows with each round in vain.
 func (j *Joiner[P]) endRound(now Moment, unit func() float64) {
 	slot := j.earliestSlot()
 	if slot != 0 {
 		j.rest = slot + j.cfg.Stagger // the slot first, the others after it
 		return
 	}
-	var wait time.Duration
-	first := j.round == 0 && j.refuse == 0 && j.book.Window > 0 && j.cfg.Off.Has(Window)
-	switch {
-	case first:
-		wait = time.Duration(unit() * float64(j.book.Window))
-	case j.cfg.Off.Has(Backoff):
+	wait := time.Second
+	if j.cfg.Off.Has(Backoff) {
 		j.retry, wait = j.retry.Fail(calendar(now), unit())
-	default:
-		wait = time.Second
 	}
 	if j.refuse == 0 && wait > silenceCap { // nobody is there: asking whether costs a datagram
 		wait = silenceCap - time.Duration(unit()*float64(silenceCap)/4)
@@ -207,9 +201,6 @@ func (j *Joiner[P]) answered(now Moment, ev *Event[P], out []Action[P]) []Action
 	j.storm = a.Uptime < stormUptime
 	for i := range a.N {
 		j.hear(a.Referrals[i])
-	}
-	if a.Window > 0 {
-		j.book.Window = a.Window
 	}
 	if t := j.find(ev.Peer, toStore, asking); t != nil {
 		return j.told(now, t, a, out)

@@ -76,7 +76,6 @@ type Gate[P comparable] struct {
 	cost    [Classes]time.Duration // measured
 
 	line    Moment        // the next slot to promise
-	window  time.Duration // learned while calm
 	busy    time.Duration // work of the last busyFor, decayed
 	refused float64       // refusals of the last refusedFor, decayed
 	asked   float64       // questions of the last refusedFor, decayed
@@ -184,7 +183,7 @@ func (g *Gate[P]) Ask(now Moment, q *Question[P], unit float64, a *Answer[P]) {
 
 // describe fills in what every answer tells of the server.
 func (g *Gate[P]) describe(now Moment, a *Answer[P]) {
-	a.Uptime, a.Load, a.Window, a.Floor = now-g.born, g.Load(now), g.window, g.floor()
+	a.Uptime, a.Load = now-g.born, g.Load(now)
 }
 
 // pay takes the cost of an answer from the first budget that has it.
@@ -354,27 +353,4 @@ func (g *Gate[P]) Scarcity() float64 {
 		return 0
 	}
 	return min(1, g.refused/g.asked)
-}
-
-// floor is the least important class that would be served now.
-func (g *Gate[P]) floor() Class {
-	for c := Refresh; c > InCall; c-- {
-		if g.own[c] > 0 || g.pool > g.keep(c) {
-			return c
-		}
-	}
-	return InCall
-}
-
-// SetWindow sets the restart window that answers carry, as RestartWindow learned it
-// while all was calm.
-func (g *Gate[P]) SetWindow(w time.Duration) { g.window = w }
-
-// RestartWindow is the time over which the nodes of an overlay should spread their
-// first tries after a restart of all: so long that the servers, each good for
-// perServer log-ins per second, are busy for seven tenths.
-func RestartWindow(nodes, servers, perServer float64) time.Duration {
-	const shortest, longest = 500 * time.Millisecond, time.Minute
-	capacity := 0.7 * max(servers, 1) * max(perServer, 0.1)
-	return min(max(time.Duration(nodes/capacity*float64(time.Second)), shortest), longest)
 }

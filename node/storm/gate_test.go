@@ -285,18 +285,6 @@ func TestMeasuredCostsCount(t *testing.T) {
 	}
 }
 
-func TestRestartWindow(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		nodes, servers, each float64
-		want                 time.Duration
-	}{{1000, 200, 36, 500 * time.Millisecond}, {10_000, 10, 100, 14285 * time.Millisecond}, {1e6, 1, 1, time.Minute}} {
-		if got := RestartWindow(c.nodes, c.servers, c.each); got.Truncate(time.Millisecond) != c.want {
-			t.Errorf("window of %v nodes, %v servers: %v, want %v", c.nodes, c.servers, got, c.want)
-		}
-	}
-}
-
 func BenchmarkAskRefused(b *testing.B) {
 	cfg := DefaultGateConfig()
 	g := NewGate[uint32](0, &cfg)

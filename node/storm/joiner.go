@@ -35,7 +35,6 @@ type Book[P comparable] struct {
 	Cached    []P // servers remembered
 	Near      []P // contacts, hosts of the local network
 	Bootstrap []P
-	Window    time.Duration // restart window remembered; 0 is unknown
 }
 
 // EventKind says what happened to a joiner.
@@ -130,7 +129,7 @@ const (
 	// maxRefusals in one round end it: the node waits for the earliest slot.
 	maxRefusals = 4
 	// silenceCap is the longest wait where nothing was heard at all, not even a refusal.
-	silenceCap = 10 * time.Second
+	silenceCap = 4 * time.Second
 	// stormUptime: servers that are up for less have been part of what happened.
 	stormUptime = time.Minute
 	// againAfter is when the closest servers are looked for again after the first

@@ -89,7 +89,7 @@ func kind(w *world, a Action[uint32]) {
 }
 
 func someBook(n uint32) Book[uint32] {
-	b := Book[uint32]{Bootstrap: []uint32{0, 1}, Window: time.Second}
+	b := Book[uint32]{Bootstrap: []uint32{0, 1}}
 	for i := range n {
 		b.Cached = append(b.Cached, 10+i)
 	}

@@ -22,7 +22,6 @@ const (
 	ServersFirst                   // who will serve comes in first
 	Reserved                       // classes, with shares of their own; without: all are alike
 	NewestFirst                    // newest first with deadlines; without: first come, first served
-	Window                         // the learned restart window
 	ServeFirst                     // serve before one's own log-in is over
 	Promotion                      // who can serve does so where servers are scarce
 	PrefixPacing                   // networks share, however many ask from each
@@ -34,7 +33,7 @@ const (
 
 var mechanismNames = [mechanisms]string{
 	"cache", "ask-first", "races", "bootstrap-last", "slots", "referrals", "refer-first", "servers-first", "classes",
-	"newest-first", "window", "serve-first", "promotion", "prefix-pacing", "spread", "budget", "backoff",
+	"newest-first", "serve-first", "promotion", "prefix-pacing", "spread", "budget", "backoff",
 }
 
 // String names the mechanism as Without takes it.

@@ -46,6 +46,4 @@ type Answer[P comparable] struct {
 	N         uint8
 	Uptime    time.Duration // of the server
 	Load      float32       // of the server: 1 is all it gives
-	Window    time.Duration // over which to spread the first tries of a restart; 0 is unknown
-	Floor     Class         // the least important class that is served now
 }

@@ -26,30 +26,10 @@ func TestPromotionIsInProportionToRefusals(t *testing.T) {
 	}
 }
 
-func TestNoDemotionWhileRefusalsAreSeen(t *testing.T) {
-	t.Parallel()
-	var r Role
-	for now := Moment(0); now < time.Hour; now += 30 * time.Second {
-		r.Saw(now, now%time.Minute == 0)
-		if r.Demote(now, 0, 0) {
-			t.Fatalf("demoted at %v", now)
-		}
-	}
-	if r.Demote(time.Hour+time.Minute, 0, 0) {
-		t.Error("demoted a minute after the last refusal")
-	}
-	if r.Demote(2*time.Hour, 0.5, 0) {
-		t.Error("demoted while of use")
-	}
-	if !r.Demote(2*time.Hour, 0, 0) {
-		t.Error("never demoted")
-	}
-}
-
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	o, err := Without("slots", "referrals")
-	if err != nil || o.Has(Slots) || o.Has(Referrals) || !o.Has(Window) {
+	if err != nil || o.Has(Slots) || o.Has(Referrals) || !o.Has(Backoff) {
 		t.Errorf("options %b, %v", o, err)
 	}
 	if _, err = Without("no such thing"); err == nil {

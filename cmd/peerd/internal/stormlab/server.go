@@ -59,7 +59,6 @@ func (s *sim) open(id uint32, n *node) {
 		link: s.model.Link / 100, linkAt: s.now, calls: s.now, second: s.second(),
 	}
 	v.gate.Open(s.now, cfg)
-	v.gate.SetWindow(s.tally.window)
 	s.keys.set(id, true)
 	if s.insideAt[n.server] < 0 {
 		s.insideAt[n.server] = int32(len(s.inside))

@@ -100,7 +100,6 @@ func (s *sim) fillCaches() {
 	if s.scenario.Cold {
 		return
 	}
-	s.tally.window = storm.RestartWindow(float64(len(s.nodes)), float64(len(old)), s.model.K())
 	s.cache = make([]uint32, s.model.Cache*len(s.nodes))
 	others := old[s.model.Bootstrap:] // the bootstrap nodes have a list of their own
 	if len(others) == 0 {

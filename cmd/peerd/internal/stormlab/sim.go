@@ -458,7 +458,6 @@ func (s *sim) book(id uint32) storm.Book[uint32] {
 		b.Cached = s.cache[int(id)*c : (int(id)+1)*c : (int(id)+1)*c]
 		c = s.model.Contacts
 		b.Near = s.contacts[int(id)*c : (int(id)+1)*c : (int(id)+1)*c]
-		b.Window = s.tally.window
 	}
 	return b
 }

@@ -14,8 +14,7 @@ type tally struct {
 	dropped               int // work that a full line turned away
 	callsDropped          int
 	loggedOut             int
-	relapsed              int // back once, and not at the end
-	window                time.Duration
+	relapsed              int           // back once, and not at the end
 	settleAt              time.Duration // look then whether all is over
 	usefulWork            time.Duration // in crowded seconds
 	usefulMost            time.Duration // what could have been done in them
