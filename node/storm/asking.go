@@ -174,10 +174,15 @@ func (j *Joiner[P]) endRound(now Moment, unit func() float64) {
 	if j.cfg.Off.Has(Backoff) {
 		j.retry, wait = j.retry.Fail(calendar(now), unit())
 	}
-	if j.refuse == 0 && wait > silenceCap { // nobody is there: asking whether costs a datagram
-		wait = silenceCap - time.Duration(unit()*float64(silenceCap)/4)
+	if most := j.silence(); j.refuse == 0 && wait > most { // nobody is there: asking whether costs a datagram
+		wait = most - time.Duration(unit()*float64(most)/4)
 	}
 	j.rest = max(now+wait, now+1)
+}
+
+// silence is the longest wait where nothing was heard.
+func (j *Joiner[P]) silence() time.Duration {
+	return min(silenceCap+time.Duration(j.round)*silenceMore, j.cfg.Retry.Cap)
 }
 
 func (j *Joiner[P]) earliestSlot() Moment {

@@ -128,8 +128,10 @@ const (
 	cachedFirst = 12
 	// maxRefusals in one round end it: the node waits for the earliest slot.
 	maxRefusals = 4
-	// silenceCap is the longest wait where nothing was heard at all, not even a refusal.
-	silenceCap = 4 * time.Second
+	// silenceCap is the longest wait where nothing was heard at all, not even a refusal;
+	// it grows by silenceMore with each round.
+	silenceCap  = 4 * time.Second
+	silenceMore = 50 * time.Millisecond
 	// stormUptime: servers that are up for less have been part of what happened.
 	stormUptime = time.Minute
 	// againAfter is when the closest servers are looked for again after the first

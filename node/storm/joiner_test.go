@@ -144,7 +144,7 @@ func TestBackoffBoundsTheAskingAndAlwaysEnds(t *testing.T) {
 			t.Fatalf("seed %d: %d questions in the second ten minutes", seed, n)
 		}
 		w.answer = kind
-		w.run(20*time.Minute + silenceCap + 3*time.Second)
+		w.run(20*time.Minute + w.j.silence() + 3*time.Second)
 		if !w.j.Online() {
 			t.Fatalf("seed %d: not in soon after the world came back", seed)
 		}
