@@ -43,9 +43,10 @@ var rooms = map[string]room{
 	"node/identity":     {libraries: append([]string{"filippo.io/age", "golang.org/x/crypto"}, libp2p...)},
 	"node/presence":     {rooms: []string{"node/identity"}, libraries: append([]string{"golang.org/x/crypto"}, libp2p...)},
 	"node/storm":        {},
+	"node/storm/trace":  {rooms: []string{"node/storm"}},
 	"node/relay":        {libraries: pion},
-	"node/overlay":      {rooms: []string{"node/identity", "node/overlay/gate", "node/presence", "node/relay", "node/storm"}, libraries: append([]string{"github.com/ipfs/", "github.com/quic-go/quic-go"}, libp2p...)},
-	"node/overlay/gate": {libraries: libp2p},
+	"node/overlay":      {rooms: []string{"node/identity", "node/overlay/gate", "node/presence", "node/relay", "node/storm", "node/storm/trace"}, libraries: append([]string{"github.com/ipfs/", "github.com/quic-go/quic-go"}, libp2p...)},
+	"node/overlay/gate": {libraries: append([]string{"golang.org/x/net"}, libp2p...)},
 	"node":              {rooms: []string{"node/identity", "node/overlay", "node/presence", "node/relay", "node/storm"}, libraries: libp2p},
 	"cmd/peerd":         {rooms: []string{"audio", "audio/null", "audio/opus", "audio/portaudio", "audio/pureopus", "audio/tone", "audio/wavfile", "cmd/peerd/internal/cli", "cmd/peerd/internal/phone"}, libraries: []string{"C"}},
 	"cmd/peerd/internal/phone": {
@@ -55,7 +56,7 @@ var rooms = map[string]room{
 	"cmd/peerd/internal/config":   {libraries: []string{"golang.org/x/sys"}},
 	"cmd/peerd/internal/localapi": {rooms: []string{"cmd/peerd/internal/phone", "node/identity"}},
 	"cmd/peerd/internal/cli": {
-		rooms:     []string{"cmd/peerd/internal/config", "cmd/peerd/internal/demo", "cmd/peerd/internal/localapi", "cmd/peerd/internal/phone", "cmd/peerd/internal/stormlab", "node", "node/identity", "node/storm"},
+		rooms:     []string{"cmd/peerd/internal/config", "cmd/peerd/internal/demo", "cmd/peerd/internal/localapi", "cmd/peerd/internal/phone", "cmd/peerd/internal/stormlab", "node", "node/identity", "node/storm", "node/storm/trace"},
 		libraries: []string{"github.com/spf13/cobra", "github.com/mdp/qrterminal/v3", "golang.org/x/term"},
 	},
 	"cmd/peerd/internal/demo": {
@@ -63,7 +64,7 @@ var rooms = map[string]room{
 		libraries: []string{"gonum.org/v1/plot", "golang.org/x/sys"},
 	},
 	"cmd/peerd/internal/stormlab": {
-		rooms:     []string{"cmd/peerd/internal/chart", "node/storm"},
+		rooms:     []string{"cmd/peerd/internal/chart", "node/storm", "node/storm/trace"},
 		libraries: []string{"gonum.org/v1/plot"},
 	},
 	"cmd/peerd/internal/chart": {libraries: []string{"gonum.org/v1/plot"}},

@@ -59,6 +59,9 @@ type Config struct {
 	CPU func() time.Duration
 	// Off switches mechanisms of the storm policy off, for measurements.
 	Off storm.Options
+	// Trace takes a trace of the storm policy (node/storm/trace); nil takes none. It
+	// must outlive the node.
+	Trace io.Writer
 }
 
 // State is the login state of a node.

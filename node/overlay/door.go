@@ -68,7 +68,7 @@ func newDoor(o *Overlay) *door {
 		named: make(map[peer.ID]peer.AddrInfo), expected: make(map[netip.Addr]time.Time),
 	}
 	d.cfg.Off = o.cfg.Off
-	d.gate.Open(d.moment(), &d.cfg)
+	o.trace.Open(d.moment(), &d.gate, &d.cfg)
 	d.keys = gate.Keys{Slots: randomKey(), Tickets: o.cache.ticketKey}
 	return d
 }
@@ -107,7 +107,7 @@ func (d *door) decide(ask *storm.Question[peer.ID]) (gate.Answer, storm.Verdict)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now, a := d.moment(), &d.answer
-	d.gate.Ask(now, ask, rand.Float64(), a)
+	d.o.trace.Ask(now, &d.gate, ask, rand.Float64(), a)
 	if a.Verdict != storm.Come {
 		d.refusedLocked(now)
 	}
@@ -138,7 +138,7 @@ func (d *door) await(from netip.AddrPort, class storm.Class) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, c := range missed {
-		d.gate.Missed(d.moment(), storm.Class(c))
+		d.o.trace.Missed(d.moment(), &d.gate, storm.Class(c))
 	}
 }
 
@@ -171,7 +171,7 @@ func (d *door) admit(from netip.AddrPort, udp bool) bool {
 	at := d.moment()
 	ok := now.Before(d.expected[from.Addr()]) || !d.crowdedLocked(at) || d.strangerLocked(at)
 	if ok {
-		d.gate.Spent(at, storm.LogIn, d.cfg.Cost[storm.LogIn])
+		d.o.trace.Spent(at, &d.gate, storm.LogIn, d.cfg.Cost[storm.LogIn])
 	} else {
 		d.refusedLocked(at)
 	}
@@ -216,14 +216,14 @@ func (d *door) joined(server peer.AddrInfo) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.named[server.ID] = server
-	d.gate.Joined(d.moment(), server.ID, true)
+	d.o.trace.Joined(d.moment(), &d.gate, server.ID, true)
 }
 
 func (d *door) left(server peer.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.named, server)
-	d.gate.Left(server)
+	d.o.trace.Left(d.moment(), &d.gate, server)
 }
 
 // finished tells the gate what work that it let in has cost.
@@ -231,7 +231,7 @@ func (d *door) finished(class storm.Class, cost time.Duration, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for range n {
-		d.gate.Finished(d.moment(), class, cost)
+		d.o.trace.Finished(d.moment(), &d.gate, class, cost)
 	}
 }
 
@@ -240,7 +240,7 @@ func (d *door) heard(come bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.moment()
-	d.role.Saw(now, !come)
+	d.o.trace.Saw(now, &d.role, !come)
 	if !come {
 		d.waved = now
 	}
@@ -250,7 +250,7 @@ func (d *door) heard(come bool) {
 func (d *door) wanted() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.role.Promote(d.moment(), rand.Float64(), d.cfg.Off)
+	return d.o.trace.Promote(d.moment(), &d.role, rand.Float64(), d.cfg.Off)
 }
 
 // Load tells what this member sees of the crowd.

@@ -68,7 +68,7 @@ func (o *Overlay) joinLoop() {
 	j := &joiner{o: o, cfg: storm.DefaultJoinerConfig(), timer: time.NewTimer(time.Hour)}
 	defer j.timer.Stop()
 	j.cfg.Want, j.cfg.Copies, j.cfg.Off = Neighbours, maxCopies, o.cfg.Off
-	j.policy.Start(&j.cfg, o.book())
+	o.trace.Start(o.door.moment(), &j.policy, &j.cfg, o.book())
 	j.step(storm.Event[peer.ID]{Kind: storm.Started})
 	for {
 		select {
@@ -109,7 +109,7 @@ type joiner struct {
 
 func (j *joiner) step(ev storm.Event[peer.ID]) {
 	now := j.o.door.moment()
-	j.actions = j.policy.Step(now, &ev, unit, j.actions[:0])
+	j.actions = j.o.trace.Step(now, &j.policy, &ev, unit, j.actions[:0])
 	for _, act := range j.actions {
 		j.do(act, now)
 	}

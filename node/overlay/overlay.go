@@ -27,6 +27,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 
 	"github.com/peerd/peerd/node/storm"
+	"github.com/peerd/peerd/node/storm/trace"
 )
 
 // Config is what an overlay member needs. Key, Dir, Validators and Log are required.
@@ -60,6 +61,9 @@ type Config struct {
 	CPU func() time.Duration
 	// Off switches mechanisms of the storm policy off, for measurements.
 	Off storm.Options
+	// Trace takes a trace of the storm policy (node/storm/trace), a line with each
+	// Write; nil takes none. It must outlive the overlay.
+	Trace io.Writer
 	// Changed is called, never concurrently with itself, when a fact may have
 	// changed; it must not block.
 	Changed func()
@@ -91,6 +95,7 @@ type Overlay struct {
 	reach    *reach
 	dialback *dialback
 	mdns     io.Closer
+	trace    *trace.Recorder[peer.ID]
 
 	serveMu  sync.Mutex // guards becoming a server, and circuits
 	circuits *relay.Relay
@@ -107,6 +112,9 @@ func Open(cfg Config) (*Overlay, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	o := &Overlay{
 		cfg: cfg, log: cfg.Log, now: cfg.Now, ctx: ctx, cancel: cancel, members: newMembers(),
+	}
+	if cfg.Trace != nil {
+		o.trace = trace.NewRecorder[peer.ID](cfg.Trace)
 	}
 	o.join.events = make(chan storm.Event[peer.ID], happenings)
 	o.asker.o = o
@@ -195,6 +203,9 @@ func (o *Overlay) Close() error {
 		}
 		if o.store != nil && o.cfg.Store == nil {
 			_ = o.store.Close()
+		}
+		if lost := o.trace.Err(); lost != nil {
+			o.log.Warn("the storm trace is not whole", "err", lost)
 		}
 	})
 	return err

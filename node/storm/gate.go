@@ -124,6 +124,7 @@ func (g *Gate[P]) fill(now Moment) {
 	if dt <= 0 {
 		return
 	}
+	g.busy = g.busyAt(now)
 	g.at = now
 	dt = min(dt, time.Second) // nothing can be saved up for longer
 	work := g.rate * float64(dt)
@@ -138,7 +139,6 @@ func (g *Gate[P]) fill(now Moment) {
 		rest -= g.fillOwn(work)
 	}
 	g.pool = min(g.pool+rest, g.cfg.Burst)
-	g.busy -= g.busy * min(dt, busyFor) / busyFor
 	fade := 1 - float64(min(dt, refusedFor))/float64(refusedFor)
 	g.refused *= fade
 	g.asked *= fade
@@ -343,8 +343,13 @@ func (g *Gate[P]) Spent(now Moment, c Class, cost time.Duration) {
 
 // Load is the work let in over the last second as a share of the capacity.
 func (g *Gate[P]) Load(now Moment) float32 {
-	g.fill(now)
-	return float32(float64(g.busy) / (g.cfg.Capacity * float64(busyFor)))
+	busy := g.busyAt(now)
+	return float32(float64(busy) / (g.cfg.Capacity * float64(busyFor)))
+}
+
+// busyAt is what is left at now of the work let in lately.
+func (g *Gate[P]) busyAt(now Moment) time.Duration {
+	return g.busy - g.busy*min(max(now-g.at, 0), busyFor)/busyFor
 }
 
 // Scarcity is the share of recent questions that were refused.

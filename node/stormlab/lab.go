@@ -48,7 +48,8 @@ type lab struct {
 	boot    []peer.AddrInfo
 	rng     *rand.Rand
 
-	outBefore int // nodes that were not in before the restart
+	outBefore int  // nodes that were not in before the restart
+	restarted bool // what is started now counts
 
 	mu  sync.Mutex // guards the members' processes and what became of them
 	wg  sync.WaitGroup
@@ -111,6 +112,7 @@ func run(s Setting, dir string) (Result, error) {
 		}
 	}
 	upheaval(s, l.rng, l.members)
+	l.restarted = true
 	return l.restart()
 }
 

@@ -29,6 +29,9 @@ func (ours) start(l *lab, m *member) (process, error) {
 		Listen:  []string{m.host.Multiaddr().String()},
 		Network: m.host, Store: m.store, CPU: m.host.CPU, Log: slog.New(slog.DiscardHandler),
 	}
+	if l.restarted && m.index == l.set.Traced {
+		cfg.Trace = l.set.Trace
+	}
 	for _, b := range l.boot {
 		if b.ID != m.id.Device() {
 			cfg.Bootstrap = append(cfg.Bootstrap, b.Addrs[0].String()+"/p2p/"+b.ID.String())

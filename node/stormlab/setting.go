@@ -5,6 +5,7 @@
 package stormlab
 
 import (
+	"io"
 	"time"
 
 	"github.com/peerd/peerd/node/stormlab/memnet"
@@ -66,6 +67,10 @@ type Setting struct {
 	Costs   memnet.Costs
 	// Seed chooses who can serve, who moves, who is late.
 	Seed uint64
+	// Trace, if not nil, takes a trace of the policy of node Traced, after the restart;
+	// the first ones are the bootstrap nodes. For this project's node only.
+	Trace  io.Writer
+	Traced int
 }
 
 // Default is the setting that the documentation's figures were made with. It is that

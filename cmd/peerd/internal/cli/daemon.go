@@ -104,11 +104,18 @@ func (a *app) runDaemon(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := a.openPhone(ctx, cfg, id, log)
+	var trace *os.File
+	if cfg.StormTrace != "" {
+		if trace, err = os.OpenFile(cfg.StormTrace, os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o600); err != nil {
+			return errorf("storm trace: %w", err)
+		}
+		defer closeAfter(trace.Close)
+	}
+	p, err := a.openPhone(ctx, cfg, id, trace, log)
 	if errors.Is(err, node.ErrPortInUse) && !cfg.ListenExplicit {
 		log.Warn("the usual port is taken, listening on any", slog.Int("port", config.DefaultPort))
 		cfg.Listen = config.AnyPort()
-		p, err = a.openPhone(ctx, cfg, id, log)
+		p, err = a.openPhone(ctx, cfg, id, trace, log)
 	}
 	if err != nil {
 		return startError(err)
@@ -126,7 +133,8 @@ func (a *app) runDaemon(ctx context.Context, cfg config.Config) (err error) {
 	return nil
 }
 
-func (a *app) openPhone(ctx context.Context, cfg config.Config, id *identity.Identity, log *slog.Logger) (*phone.Phone, error) {
+// openPhone opens the phone; trace may be nil.
+func (a *app) openPhone(ctx context.Context, cfg config.Config, id *identity.Identity, trace *os.File, log *slog.Logger) (*phone.Phone, error) {
 	settings := phone.Config{
 		Dir: cfg.StateDir, Identity: id,
 		Node: node.Config{
@@ -136,6 +144,12 @@ func (a *app) openPhone(ctx context.Context, cfg config.Config, id *identity.Ide
 		MediaPort: cfg.MediaPort, Answer: phone.AnswerMode(cfg.Answer), MaxCalls: cfg.MaxCalls,
 		SaveIdentity: func() error { return id.Save(cfg.IdentityFile(), cfg.Passphrase) },
 		Log:          log,
+	}
+	if trace != nil {
+		if err := trace.Truncate(0); err != nil { // of an attempt at another port
+			return nil, errorf("storm trace: %w", err)
+		}
+		settings.Node.Trace = trace
 	}
 	if err := a.Sound(cfg.Audio, &settings, log); err != nil {
 		return nil, soundError(err)

@@ -93,7 +93,7 @@ func TestContractNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, flag := range []string{
-		"listen", "media-port", "bootstrap", "role", "audio", "answer", "name", "mdns", "relay-port", "log-level", "max-calls",
+		"listen", "media-port", "bootstrap", "role", "audio", "answer", "name", "mdns", "relay-port", "log-level", "max-calls", "storm-trace",
 	} {
 		if daemon.Flags().Lookup(flag) == nil {
 			t.Errorf("peerd daemon has no --%s", flag)

@@ -28,6 +28,9 @@ type stormFlags struct {
 	without     []string
 	seed        uint64
 	plot        string
+	replay      string
+	trace       string
+	traced      uint32
 }
 
 func (a *app) stormCommand() *cobra.Command {
@@ -46,7 +49,12 @@ Mechanisms for --without: ` + strings.Join(storm.Mechanisms(), ", ") + `.`,
   peerd storm --scenario skype-2007 --without promotion
   peerd storm --scenario cold --plot cold.png`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.storm(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.replay != "" {
+				return a.replayStorm(f.replay)
+			}
+			return a.storm(cmd.Context(), f)
+		},
 	}
 	cmd.Flags().IntVar(&f.nodes, "nodes", 10_000, "nodes")
 	cmd.Flags().StringVar(&f.scenario, "scenario", "warm", "what happens")
@@ -54,6 +62,9 @@ Mechanisms for --without: ` + strings.Join(storm.Mechanisms(), ", ") + `.`,
 	cmd.Flags().StringSliceVar(&f.without, "without", nil, "switch a mechanism of our policy off")
 	cmd.Flags().Uint64Var(&f.seed, "rand-seed", 1, "start of the random numbers: the same one gives the same run")
 	cmd.Flags().IntVar(&f.runs, "runs", 1, "runs with seeds one after the other; the one with the median T99 is shown")
+	cmd.Flags().StringVar(&f.trace, "trace", "", "write a trace of one node's policy into this file, of the last run")
+	cmd.Flags().Uint32Var(&f.traced, "trace-node", 0, "whose; the first two are the bootstrap nodes")
+	cmd.Flags().StringVar(&f.replay, "replay", "", "replay this trace, of a daemon's --storm-trace, instead: are all decisions the same?")
 	cmd.Flags().StringVar(&f.plot, "plot", "", "draw all policies into this PNG file")
 	return cmd
 }
@@ -102,7 +113,7 @@ func (a *app) stormRuns(ctx context.Context, f stormFlags, policy string) (storm
 		if err := o.Check(); err != nil {
 			return stormlab.Result{}, usage(err)
 		}
-		r, err := stormlab.Run(ctx, o)
+		r, err := runTraced(ctx, o, f)
 		a.endProgress()
 		if err != nil {
 			return stormlab.Result{}, err

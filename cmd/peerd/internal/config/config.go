@@ -73,5 +73,6 @@ type Config struct {
 	Answer         string   // --answer: one of the Answer constants
 	MaxCalls       int      // --max-calls: calls at one time
 	LogLevel       slog.Level
+	StormTrace     string // --storm-trace: file for a trace of the storm policy, empty = none
 	Passphrase     string // PEERD_PASSPHRASE only: seals the identity file
 }

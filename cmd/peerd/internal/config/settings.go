@@ -76,6 +76,10 @@ func Settings() []Setting {
 			}
 			return c.LogLevel.UnmarshalText([]byte(v[0]))
 		}},
+		{"storm-trace", "", false, "file for a trace of the storm policy: what it is told and what it decides, for peerd storm --replay", func(c *Config, v []string) error {
+			c.StormTrace = v[0]
+			return nil
+		}},
 	}
 }
 

@@ -3,6 +3,7 @@ package stormlab
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,9 @@ type Options struct {
 	Model    Model
 	// Change, if not nil, changes the scenario before the run.
 	Change func(*Scenario)
+	// Trace, if not nil, takes a trace of the policy of node Traced.
+	Trace  io.Writer
+	Traced uint32
 	// Progress, if not nil, is told now and then how far a run is.
 	Progress func(at time.Duration, back int)
 
@@ -137,6 +141,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	s := newSim(o, sc)
 	if err := s.run(ctx, o.Progress); err != nil {
 		return Result{}, err
+	}
+	if err := s.trace.Err(); err != nil {
+		return Result{}, fmt.Errorf("storm trace: %w", err)
 	}
 	r := s.result()
 	r.Scenario, r.Policy, r.Without, r.Seed = o.Scenario, o.Policy, o.Without, o.Seed

@@ -58,7 +58,7 @@ func (s *sim) open(id uint32, n *node) {
 		id: id, open: true, factor: v.factor, clients: v.clients[:0], line: storm.NewLine[work](lineLimit, s.off),
 		link: s.model.Link / 100, linkAt: s.now, calls: s.now, second: s.second(),
 	}
-	v.gate.Open(s.now, cfg)
+	s.recorder(id).Open(s.now, &v.gate, cfg)
 	s.keys.set(id, true)
 	if s.insideAt[n.server] < 0 {
 		s.insideAt[n.server] = int32(len(s.inside))
@@ -129,7 +129,7 @@ func (v *server) arrives(s *sim) bool {
 func (v *server) spend(s *sim, c storm.Class, cost time.Duration) {
 	cost = time.Duration(v.factor * float64(cost))
 	if s.policy == Ours {
-		v.gate.Spent(s.now, c, cost)
+		s.recorder(v.id).Spent(s.now, &v.gate, c, cost)
 	}
 	v.charge(s, cost, cost)
 }
@@ -170,7 +170,7 @@ func (s *sim) ask(v *server, q *storm.Question[uint32], a *storm.Answer[uint32])
 	if !v.arrives(s) {
 		return false
 	}
-	v.gate.Ask(s.now, q, s.rng.Float64(), a)
+	s.recorder(v.id).Ask(s.now, &v.gate, q, s.rng.Float64(), a)
 	cost := s.model.Refusal
 	if a.Verdict == storm.Silent {
 		cost = s.model.Unread
@@ -201,7 +201,7 @@ func (s *sim) answered(e *event) {
 	if n.gen == e.gen && n.is(up) {
 		a := &s.answers[e.x]
 		if n.is(able) {
-			n.role.Saw(s.now, a.Verdict == storm.Wait || a.Load > 0.7)
+			s.recorder(e.to).Saw(s.now, &n.role, a.Verdict == storm.Wait || a.Load > 0.7)
 		}
 		s.step(e.to, &storm.Event[uint32]{Kind: storm.Answered, Peer: e.from, Answer: a})
 	}
@@ -242,7 +242,7 @@ func (s *sim) work(e *event) {
 func (s *sim) unasked(v *server, w *work) bool {
 	var a storm.Answer[uint32]
 	q := storm.Question[uint32]{From: w.client, Class: w.class, Prefix: s.prefix(w.client)}
-	if v.gate.Ask(s.now, &q, s.rng.Float64(), &a); a.Verdict == storm.Come {
+	if s.recorder(v.id).Ask(s.now, &v.gate, &q, s.rng.Float64(), &a); a.Verdict == storm.Come {
 		return true
 	}
 	v.spend(s, storm.LookUp, s.model.RefuseDial)
@@ -314,7 +314,7 @@ func (s *sim) done(e *event) {
 	}
 	v.charge(s, w.cost, useful)
 	if s.policy == Ours {
-		v.gate.Finished(s.now, w.class, w.cost)
+		s.recorder(v.id).Finished(s.now, &v.gate, w.class, w.cost)
 	}
 	switch {
 	case w.kind == evMoved:

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/peerd/peerd/node/storm"
+	"github.com/peerd/peerd/node/storm/trace"
 )
 
 // policy is what the nodes do.
@@ -28,6 +29,9 @@ func newSim(o Options, sc Scenario) *sim {
 		nodes: make([]node, max(o.Nodes, o.Model.Bootstrap+1)),
 	}
 	s.unit = s.rng.Float64
+	if o.Trace != nil {
+		s.trace, s.traced = trace.NewRecorder[uint32](o.Trace), o.Traced
+	}
 	s.gates[0], s.gates[1] = s.model.gate(1, s.off), s.model.gate(s.model.SlowFactor, s.off)
 	s.joinerCfg = storm.DefaultJoinerConfig()
 	s.joinerCfg.Off = s.off
@@ -120,7 +124,7 @@ func (s *sim) fillCaches() {
 	}
 	for _, id := range old { // who has long been in is known to all
 		for range 16 {
-			s.servers[s.nodes[id].server].gate.Joined(before-time.Hour, old[s.rng.IntN(len(old))], true)
+			s.joined(before-time.Minute, id, old[s.rng.IntN(len(old))])
 		}
 	}
 }
@@ -162,9 +166,9 @@ func (s *sim) settleJoiner(id uint32, n *node) {
 		return
 	}
 	feed := func(ev storm.Event[uint32]) {
-		s.acts = n.joiner.Step(s.now, &ev, s.unit, s.acts[:0])
+		s.acts = s.recorder(id).Step(s.now, &n.joiner, &ev, s.unit, s.acts[:0])
 	}
-	n.joiner.Start(&s.joinerCfg, s.book(id))
+	s.recorder(id).Start(s.now, &n.joiner, &s.joinerCfg, s.book(id))
 	feed(storm.Event[uint32]{Kind: storm.Started})
 	feed(storm.Event[uint32]{Kind: storm.Connected, Peer: n.rel[0].server})
 	var at [4]uint32

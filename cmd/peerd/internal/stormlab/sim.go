@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/peerd/peerd/node/storm"
+	"github.com/peerd/peerd/node/storm/trace"
 )
 
 // kind says what an event is.
@@ -123,6 +124,9 @@ type sim struct {
 	deadNow float64  // share of the servers that just died, for searches
 
 	tally tally
+
+	trace  *trace.Recorder[uint32] // of the node traced; may be nil
+	traced uint32
 }
 
 func (s *sim) at(d time.Duration, e event) {
@@ -235,7 +239,7 @@ func (s *sim) handle(e *event) {
 // step gives a joiner an event and does what it says.
 func (s *sim) step(id uint32, ev *storm.Event[uint32]) {
 	n := &s.nodes[id]
-	s.acts = n.joiner.Step(s.now, ev, s.unit, s.acts[:0])
+	s.acts = s.recorder(id).Step(s.now, &n.joiner, ev, s.unit, s.acts[:0])
 	for i := range s.acts {
 		s.do(id, n, &s.acts[i])
 	}
@@ -442,7 +446,7 @@ func (s *sim) start(id uint32) {
 	if s.policy != Ours {
 		s.naiveStart(id)
 	} else {
-		n.joiner.Start(&s.joinerCfg, s.book(id))
+		s.recorder(id).Start(s.now, &n.joiner, &s.joinerCfg, s.book(id))
 		s.step(id, &storm.Event[uint32]{Kind: storm.Started})
 	}
 	s.look(n)
@@ -480,7 +484,7 @@ func (s *sim) consider(e *event) {
 	if n.gen != e.gen || !n.is(up) || s.servers[n.server].open || s.policy != Ours {
 		return
 	}
-	if n.role.Promote(s.now, s.rng.Float64(), s.off) {
+	if s.recorder(e.to).Promote(s.now, &n.role, s.rng.Float64(), s.off) {
 		n.set(serves, true)
 		s.at(s.model.WarmUp, event{kind: evServe, to: e.to, gen: n.gen})
 		return
@@ -497,7 +501,7 @@ func (s *sim) serve(e *event) {
 		// Whoever let it in names it from now on.
 		for _, r := range n.rel {
 			if s.lets(r) {
-				s.servers[s.nodes[r.server].server].gate.Joined(s.now, e.to, true)
+				s.joined(s.now, r.server, e.to)
 			}
 		}
 	}

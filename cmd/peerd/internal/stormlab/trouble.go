@@ -40,7 +40,7 @@ func (s *sim) stranger(v *server, from uint32, prefix uint64) bool {
 	if s.policy == Ours && !s.off.Has(storm.AskFirst) {
 		q := storm.Question[uint32]{From: from, Class: storm.LogIn, Prefix: prefix}
 		var a storm.Answer[uint32]
-		if v.gate.Ask(s.now, &q, s.rng.Float64(), &a); a.Verdict != storm.Come {
+		if s.recorder(v.id).Ask(s.now, &v.gate, &q, s.rng.Float64(), &a); a.Verdict != storm.Come {
 			v.spend(s, storm.LookUp, s.model.RefuseDial)
 			return false
 		}
