@@ -12,7 +12,7 @@ FUZZTIME ?= 60s
 COUNT ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build build-nocgo lint fmt bench fuzz soak storm-ablation stormlab setup clean
+.PHONY: help demo test build build-nocgo lint fmt bench fuzz soak storm-ablation stormlab storm-processes setup clean
 
 demo: build ## run the main job: a small overlay on this machine and a real call, with a report
 	$(BIN) demo $(ARGS)
@@ -57,6 +57,10 @@ stormlab: ## restart overlays of N (100) real nodes in virtual time; SCENARIO, B
 
 storm-ablation: ## switch each mechanism of the storm policy off, and write docs/storm-ablation.md
 	PEERD_ABLATION=$(CURDIR)/docs/storm-ablation.md $(GO) test -count 1 -run TestAblation -timeout 60m -v ./cmd/peerd/internal/stormlab
+
+storm-processes: build ## restart 44 real daemons of this machine at one instant while others talk, and 64 phones behind one address
+	@scripts/setup test
+	PEERD_SOAK=1 $(GO) test -count=1 -timeout 30m -run Soak -v ./test/storm
 
 setup: ## find what is missing (C compiler, pkg-config, libopus, PortAudio) and install it
 	@scripts/setup

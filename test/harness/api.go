@@ -26,13 +26,8 @@ func (d *Daemon) API(t testing.TB, method, path string, body, into any) {
 // goroutines than the test's. It opens a connection of its own, so that none is
 // left open in the daemon.
 func (d *Daemon) Request(method, path string, body, into any) error {
-	var dialer net.Dialer
-	client := http.Client{Timeout: patience, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", filepath.Join(d.Home, "peerd.sock"))
-		},
-	}}
+	client := d.client()
+	client.Timeout = patience
 	text, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -54,6 +49,34 @@ func (d *Daemon) Request(method, path string, body, into any) error {
 		return nil
 	}
 	return json.Unmarshal(text, into)
+}
+
+// client speaks to the daemon's socket; every request has a connection of its own.
+func (d *Daemon) client() *http.Client {
+	var dialer net.Dialer
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", filepath.Join(d.Home, "peerd.sock"))
+		},
+	}}
+}
+
+// events opens the daemon's event stream; it ends with ctx.
+func (d *Daemon) events(ctx context.Context) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://peerd/v1/events", nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := d.client().Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		answer.Body.Close()
+		return nil, fmt.Errorf("event stream: %s", answer.Status)
+	}
+	return answer.Body, nil
 }
 
 // Dial calls somebody and returns the id of the call at once.

@@ -39,7 +39,12 @@ var headless = sync.OnceValues(func() (string, error) {
 
 // Main builds the program, with the race detector if the tests have it, runs
 // the tests and ends what they share. It is called from TestMain.
-func Main(m *testing.M) int {
+func Main(m *testing.M) int { return run(m, race) }
+
+// MainPlain is Main for tests of the program's speed: without the race detector.
+func MainPlain(m *testing.M) int { return run(m, false) }
+
+func run(m *testing.M, detect bool) int {
 	dir, err := os.MkdirTemp("", "peerd-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -47,7 +52,7 @@ func Main(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	programs, bin = dir, filepath.Join(dir, "peerd")
-	if err := build(bin, race); err != nil {
+	if err := build(bin, detect); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -36,7 +36,10 @@ var ahead = sync.OnceValue(func() []string {
 
 // command makes a command of this daemon's home, in its namespace.
 func (d *Daemon) command(args ...string) *exec.Cmd {
-	line := slices.Clone(ahead())
+	line := slices.Clone(d.opt.Under)
+	if line == nil {
+		line = slices.Clone(ahead())
+	}
 	if d.opt.Host != nil {
 		line = append(line, "ip", "netns", "exec", d.opt.Host.Namespace)
 	}

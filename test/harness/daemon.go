@@ -29,6 +29,8 @@ type Options struct {
 	Answer    string       // "" is ask
 	Plain     bool         // without the race detector, for tests of very many daemons
 	Headless  bool         // the build without cgo
+	Port      int          // of the overlay, UDP and TCP; 0 is any, another one with each start
+	Under     []string     // the command that runs it, as chrt; nil: nice, where this user may
 	Args      []string     // further ones
 }
 
@@ -43,6 +45,7 @@ type Daemon struct {
 
 	bin    string
 	opt    Options
+	boot   []string // addresses of whom it is told of
 	cmd    *exec.Cmd
 	log    *os.File
 	ended  chan struct{} // closed when the process has been waited for
@@ -72,6 +75,7 @@ func start(opt Options) (*Daemon, error) {
 		return nil, err
 	}
 	d := &Daemon{Home: home, Spoken: opt.Speak, bin: bin, opt: opt}
+	d.Join(opt.Bootstrap...)
 	if opt.Plain {
 		if d.bin, err = plain(); err != nil {
 			return d, err
@@ -126,13 +130,11 @@ func (d *Daemon) arguments() []string {
 	}
 	args := []string{
 		"daemon", "--name", d.opt.Name, "--mdns=false", "--role", orElse(d.opt.Role, "client"),
-		"--listen", "/ip4/" + at + "/udp/0/quic-v1", "--listen", "/ip4/" + at + "/tcp/0",
+		"--listen", fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", at, d.opt.Port), "--listen", fmt.Sprintf("/ip4/%s/tcp/%d", at, d.opt.Port),
 		"--answer", orElse(d.opt.Answer, "ask"), "--audio", d.audio(), "--log-level", "debug",
 	}
-	for _, b := range d.opt.Bootstrap {
-		for _, addr := range b.Status().Addresses {
-			args = append(args, "--bootstrap", addr)
-		}
+	for _, addr := range d.boot {
+		args = append(args, "--bootstrap", addr)
 	}
 	return append(args, d.opt.Args...)
 }
@@ -234,6 +236,26 @@ func (d *Daemon) Restart(t testing.TB) {
 		t.Fatalf("restart %s: %v", d.opt.Name, err)
 	}
 }
+
+// Join has a daemon be told of others, as they are reached now, when it starts the
+// next time.
+func (d *Daemon) Join(others ...*Daemon) {
+	d.boot = nil
+	for _, o := range others {
+		d.boot = append(d.boot, o.Status().Addresses...)
+	}
+}
+
+// Move has a daemon that has ended start on another host, or at another port, the
+// next time. A nil host leaves it where it was.
+func (d *Daemon) Move(host *netlab.Host, port int) {
+	if d.opt.Port = port; host != nil {
+		d.opt.Host = host
+	}
+}
+
+// Revive is Restart for other goroutines than the test's.
+func (d *Daemon) Revive() error { return d.launch() }
 
 // end stops the daemon at the end of a test, if it still runs, and shows its
 // log if the test failed.

@@ -2,18 +2,19 @@ package harness
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
 )
 
-// follower is a "peerd events --json" of one daemon and what it has told.
+// follower reads the event stream of one daemon and keeps what it told.
 type follower struct {
-	cmd   *exec.Cmd
+	cut   context.CancelFunc
 	ended chan struct{}
 
 	mu      sync.Mutex
@@ -29,37 +30,37 @@ type Seen struct {
 	Call Call
 }
 
-// followEvents starts the command and waits for its first line, which is the
-// whole present state.
+// followEvents opens the stream and waits for its first line, which is the whole
+// present state.
 func (d *Daemon) followEvents() (*follower, error) {
+	ctx, cut := context.WithCancel(context.Background())
 	f := &follower{
-		cmd:     d.command("events", "--json"),
+		cut:     cut,
 		ended:   make(chan struct{}),
 		changed: make(chan struct{}),
 		calls:   make(map[string]Call),
 	}
-	out, err := f.cmd.StdoutPipe()
+	lines, err := d.events(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if err := launch(f.cmd); err != nil {
+		cut()
 		return nil, err
 	}
 	first := f.change()
-	go f.read(out)
+	go f.read(lines)
 	select {
 	case <-first:
 		return f, nil
 	case <-f.ended:
-		return f, fmt.Errorf("peerd events ended with exit code %d", f.cmd.ProcessState.ExitCode())
+		return f, errors.New("the event stream ended before its first line")
 	case <-time.After(patience):
-		return f, fmt.Errorf("peerd events printed nothing for %v", patience)
+		return f, fmt.Errorf("the event stream told nothing for %v", patience)
 	}
 }
 
-func (f *follower) read(out io.Reader) {
+func (f *follower) read(stream io.ReadCloser) {
 	defer close(f.ended)
-	lines := bufio.NewScanner(out)
+	defer stream.Close()
+	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
 		var e event
@@ -67,7 +68,6 @@ func (f *follower) read(out io.Reader) {
 			f.take(e)
 		}
 	}
-	_ = f.cmd.Wait() // the exit code says it all
 }
 
 func (f *follower) take(e event) {
@@ -118,25 +118,36 @@ func (f *follower) end() {
 	if f == nil {
 		return
 	}
-	_ = f.cmd.Process.Kill() // it usually ended with its daemon
-	<-f.ended
+	f.cut()
+	<-f.ended // it usually ended with its daemon
 }
 
 // AwaitCall waits until one of the daemon's calls fits.
 func (d *Daemon) AwaitCall(t testing.TB, what string, fits func(Call) bool) Call {
 	t.Helper()
-	limit := time.After(patience)
+	c, err := d.CallWithin(patience, fits)
+	if err != nil {
+		t.Fatalf("%s: %v, waiting for: %s; calls: %+v", d.opt.Name, err, what, d.Calls())
+	}
+	return c
+}
+
+// CallWithin is AwaitCall with a limit, for whoever expects that it can fail, and
+// for other goroutines than the test's.
+func (d *Daemon) CallWithin(limit time.Duration, fits func(Call) bool) (Call, error) {
+	over := time.NewTimer(limit)
+	defer over.Stop()
 	for {
 		changed := d.follow.change()
 		if c, ok := d.follow.find(fits); ok {
-			return c
+			return c, nil
 		}
 		select {
 		case <-changed:
 		case <-d.ended:
-			t.Fatalf("%s ended while waiting for: %s", d.opt.Name, what)
-		case <-limit:
-			t.Fatalf("%s: not within %v: %s; calls: %+v", d.opt.Name, patience, what, d.Calls())
+			return Call{}, errors.New("the daemon ended")
+		case <-over.C:
+			return Call{}, fmt.Errorf("no such call within %v", limit)
 		}
 	}
 }

@@ -11,8 +11,11 @@ type Status struct {
 	Addresses []string `json:"addresses"`
 	Reachable string   `json:"reachable"`
 	Overlay   struct {
-		Peers int    `json:"peers"`
-		Role  string `json:"role"`
+		Peers    int     `json:"peers"`
+		Role     string  `json:"role"`
+		Load     float64 `json:"load"`
+		Storm    bool    `json:"storm"`
+		Refusals uint64  `json:"refusals"`
 	} `json:"overlay"`
 	Login struct {
 		Published bool `json:"published"`
