@@ -280,6 +280,24 @@ func (d *Daemon) end(t testing.TB) {
 	}
 }
 
+// Said are the lines of the daemon's log that tell of a call.
+func (d *Daemon) Said(call string) string {
+	log, err := os.ReadFile(filepath.Join(d.Home, "log"))
+	if err != nil || len(call) < shortID {
+		return ""
+	}
+	var said []string
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, "call="+call[:shortID]) {
+			said = append(said, d.opt.Name+": "+line)
+		}
+	}
+	return strings.Join(said, "")
+}
+
+// shortID is how much of a call's id is in the log.
+const shortID = 8
+
 func tail(text string, lines int) string {
 	all := strings.Split(text, "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")

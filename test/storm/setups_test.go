@@ -10,8 +10,9 @@ import (
 	"github.com/peerd/peerd/test/harness"
 )
 
-// lanes is how many calls each caller sets up at the same time.
-const lanes = 2
+// setUpEvery is how often each caller begins a call. A set-up and its end take some 60
+// ms of a processor here, which the restart is to have: those who call go first.
+const setUpEvery = 400 * time.Millisecond
 
 // callers are phones that stay up and set up calls, each with one that echoes.
 type callers struct {
@@ -47,20 +48,20 @@ func callersOf(t *testing.T, pairs int, boots []*harness.Daemon) *callers {
 	return c
 }
 
-// begin sets calls up one after the other on every lane, until the returned function
-// is called and there are so many.
+// begin has every caller begin calls at an even pace, until the returned function is
+// called and there are so many.
 func (c *callers) begin(least int) (end func() *setups) {
 	s := new(setups)
 	enough := make(chan struct{})
 	var wg sync.WaitGroup
 	for _, pair := range c.pairs {
-		for range lanes {
-			wg.Go(func() {
-				for s.more(least, enough) {
-					s.one(pair[0], pair[1])
-				}
-			})
-		}
+		wg.Go(func() {
+			pace := time.NewTicker(setUpEvery)
+			defer pace.Stop()
+			for ; s.more(least, enough); <-pace.C {
+				wg.Go(func() { s.one(pair[0], pair[1]) })
+			}
+		})
 	}
 	return func() *setups {
 		close(enough)
@@ -87,32 +88,32 @@ func (s *setups) more(least int, enough <-chan struct{}) bool {
 // one sets up a call, waits until it is heard, and hangs up.
 func (s *setups) one(from, to *harness.Daemon) {
 	begun := time.Now()
-	err := setUp(from, to)
+	id, err := setUp(from, to)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.failed = append(s.failed, err)
+		s.failed = append(s.failed, fmt.Errorf("%w after %v\n%s\n%s", err, time.Since(begun), from.Said(id), to.Said(id)))
 		return
 	}
 	s.took = append(s.took, time.Since(begun))
 }
 
-func setUp(from, to *harness.Daemon) error {
+func setUp(from, to *harness.Daemon) (id string, err error) {
 	const limit = 20 * time.Second
 	var c harness.Call
-	if err := from.Request(http.MethodPost, "/calls", map[string]string{"to": to.Name()}, &c); err != nil {
-		return err
+	if err = from.Request(http.MethodPost, "/calls", map[string]string{"to": to.Name()}, &c); err != nil {
+		return "", err
 	}
 	now, err := from.CallWithin(limit, func(now harness.Call) bool {
 		return now.ID == c.ID && (now.State == "ended" || now.State == "active" && now.AudioMS != nil)
 	})
 	switch {
 	case err != nil:
-		return err
+		return c.ID, err
 	case now.State == "ended":
-		return fmt.Errorf("%s, %s: %s", now.Outcome, now.EndReason, now.Error)
+		return c.ID, fmt.Errorf("%s, %s: %s", now.Outcome, now.EndReason, now.Error)
 	}
-	return from.Request(http.MethodPost, "/calls/"+c.ID+"/hangup", struct{}{}, nil)
+	return c.ID, from.Request(http.MethodPost, "/calls/"+c.ID+"/hangup", struct{}{}, nil)
 }
 
 // before counts the calls that were begun before a moment.
