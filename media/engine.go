@@ -33,6 +33,10 @@ const (
 	keepAlive     = 500 * time.Millisecond  // consent checks (RFC 7675) when idle
 	relayWait     = 600 * time.Millisecond  // head start of direct pairs before a relay is taken for good
 	dtlsRetryWait = 100 * time.Millisecond
+	checkEvery    = 200 * time.Millisecond // pion's, which cannot be set
+	// checks of a pair of addresses go on until the path is given up: pion would
+	// take a pair for dead, and for good, after seven checks, some 1.4 s.
+	checks = uint16((lostAfter + failedAfter) / checkEvery)
 )
 
 // EngineConfig is what an Engine needs. The zero value works.
@@ -189,6 +193,7 @@ func (e *Engine) settings(mux ice.UDPMux, logs pionLogs) webrtc.SettingEngine {
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	s.SetICETimeouts(lostAfter, failedAfter, keepAlive)
+	s.SetICEMaxBindingRequests(checks + uint16(len(nudges)))
 	s.SetHostAcceptanceMinWait(0)
 	s.SetSrflxAcceptanceMinWait(0)
 	s.SetPrflxAcceptanceMinWait(0)
