@@ -49,12 +49,12 @@ const maxSlots = 64
 
 // openPort begins to ask and answer on the sockets the host listens on.
 func (o *Overlay) openPort() {
-	o.asker.port = gate.NewPort(o.questionConns(), o.sockets.route, o.door.serve, o.log)
+	o.asker.port = gate.NewPort(o.questionConns(), o.sockets.route, o.door.serve)
 }
 
 // questionConns shares the UDP sockets of the QUIC listeners.
-func (o *Overlay) questionConns() []net.PacketConn {
-	var conns []net.PacketConn
+func (o *Overlay) questionConns() []gate.Conn {
+	var conns []gate.Conn
 	for _, a := range o.host.Network().ListenAddresses() {
 		addr, ok := udpAddr(a)
 		if !ok {

@@ -64,9 +64,15 @@ func newID(t testing.TB) (crypto.PrivKey, peer.ID) {
 
 func member(t testing.TB, server bool, bootstrap ...*Overlay) *Overlay {
 	t.Helper()
+	return memberWith(t, func(cfg *Config) { cfg.Server = server }, bootstrap...)
+}
+
+// memberWith opens a member that differs from the usual ones.
+func memberWith(t testing.TB, change func(*Config), bootstrap ...*Overlay) *Overlay {
+	t.Helper()
 	key, _ := newID(t)
 	cfg := Config{
-		Key: key, Dir: t.TempDir(), Server: server, Memory: true, Log: quiet(), Now: time.Now,
+		Key: key, Dir: t.TempDir(), Memory: true, Log: quiet(), Now: time.Now,
 		Listen:     []string{"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"},
 		Validators: record.NamespacedValidator{"pa": anything{}},
 		Handlers:   map[protocol.ID]network.StreamHandler{MemberProtocol: func(s network.Stream) { _ = s.Reset() }},
@@ -74,6 +80,7 @@ func member(t testing.TB, server bool, bootstrap ...*Overlay) *Overlay {
 	for _, b := range bootstrap {
 		cfg.Bootstrap = append(cfg.Bootstrap, peer.AddrInfo{ID: b.host.ID(), Addrs: b.interfaceAddrs()})
 	}
+	change(&cfg)
 	o, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -2,18 +2,23 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"net"
+	"slices"
+	"sync"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/quic-go/quic-go"
+
+	"github.com/peerd/peerd/node/overlay/gate"
 )
 
 // sockets gives access to the UDP sockets on which the host listens for QUIC: what
 // is no QUIC on them is ours.
 type sockets struct {
 	// open shares the socket that listens on an address.
-	open func(listening *net.UDPAddr) (net.PacketConn, error)
+	open func(listening *net.UDPAddr) (gate.Conn, error)
 	// route returns the local address of the socket from which the host dials.
 	route func(to *net.UDPAddr) net.Addr
 	// close ends the sockets; the host has been closed before.
@@ -24,12 +29,13 @@ type sockets struct {
 // one socket each.
 func (s *sockets) use(n Network) {
 	var local net.Addr
-	s.open = func(listening *net.UDPAddr) (net.PacketConn, error) {
+	s.open = func(listening *net.UDPAddr) (gate.Conn, error) {
 		conn, err := n.PacketConn(listening)
-		if err == nil {
-			local = conn.LocalAddr()
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		local = conn.LocalAddr()
+		return gate.Packets(conn), nil
 	}
 	s.route = func(*net.UDPAddr) net.Addr { return local }
 }
@@ -38,7 +44,9 @@ func (s *sockets) use(n Network) {
 // hold of it: the resource manager is asked before the handshake, and source
 // addresses are verified when it wants them to be.
 func (s *sockets) newQUIC(reset quic.StatelessResetKey, token quic.TokenGeneratorKey, limits network.ResourceManager) (*quicreuse.ConnManager, error) {
+	var all opened
 	manager, err := quicreuse.NewConnManager(reset, token,
+		quicreuse.OverrideListenUDP(all.listen),
 		quicreuse.ConnContext(connContext(limits)),
 		quicreuse.VerifySourceAddress(limits.VerifySourceAddress))
 	if err != nil {
@@ -46,9 +54,9 @@ func (s *sockets) newQUIC(reset quic.StatelessResetKey, token quic.TokenGenerato
 	}
 	s.close = manager.Close
 	listeners := make(map[string][]*net.UDPAddr)
-	s.open = func(listening *net.UDPAddr) (net.PacketConn, error) {
+	s.open = func(listening *net.UDPAddr) (gate.Conn, error) {
 		listeners[family(listening)] = append(listeners[family(listening)], listening)
-		return manager.SharedNonQUICPacketConn(family(listening), listening)
+		return all.find(listening)
 	}
 	s.route = func(to *net.UDPAddr) net.Addr {
 		if own := listeners[family(to)]; len(own) == 1 && suits(own[0].IP, to.IP) {
@@ -62,6 +70,39 @@ func (s *sockets) newQUIC(reset quic.StatelessResetKey, token quic.TokenGenerato
 		return socket.LocalAddr()
 	}
 	return manager, nil
+}
+
+// opened are the UDP sockets of a host.
+type opened struct {
+	mu   sync.Mutex
+	list []*gate.Socket
+}
+
+// listen opens one.
+func (o *opened) listen(network string, at *net.UDPAddr) (net.PacketConn, error) {
+	conn, err := gate.Listen(network, at)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = append(o.list, conn)
+	return conn, nil
+}
+
+// errNotOurs: QUIC listens on a socket that it has not from us.
+var errNotOurs = errors.New("no socket of ours listens there")
+
+// find returns the one that listens at an address.
+func (o *opened) find(at *net.UDPAddr) (gate.Conn, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, conn := range slices.Backward(o.list) { // those before may be closed
+		if conn.LocalAddr().String() == at.String() {
+			return conn, nil
+		}
+	}
+	return nil, errNotOurs
 }
 
 // suits says that what is sent to an address leaves from a listener's for sure.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"log/slog"
 	"net"
 	"net/netip"
 	"reflect"
@@ -161,7 +160,7 @@ func newPort(t testing.TB, serve Serve) (*Port, netip.AddrPort) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewPort([]net.PacketConn{conn}, func(*net.UDPAddr) net.Addr { return conn.LocalAddr() }, serve, slog.New(slog.DiscardHandler))
+	p := NewPort([]Conn{Packets(conn)}, func(*net.UDPAddr) net.Addr { return conn.LocalAddr() }, serve)
 	t.Cleanup(p.Close)
 	return p, conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
@@ -208,7 +207,7 @@ func TestPingTellsOneProcessFromTheNext(t *testing.T) {
 }
 
 func TestPortWithoutASocketSaysSo(t *testing.T) {
-	p := NewPort(nil, func(*net.UDPAddr) net.Addr { return nil }, nil, slog.New(slog.DiscardHandler))
+	p := NewPort(nil, func(*net.UDPAddr) net.Addr { return nil }, nil)
 	defer p.Close()
 	if _, err := p.Ask(t.Context(), netip.MustParseAddrPort("127.0.0.1:9"), Question{}); !errors.Is(err, ErrNoSocket) {
 		t.Errorf("error is %v, want ErrNoSocket", err)
@@ -301,6 +300,47 @@ func FuzzAnswer(f *testing.F) {
 			if len(r.ID) == 0 || len(r.Addrs) == 0 || len(r.Addrs) > maxReferralAddrs {
 				t.Errorf("%+v", r)
 			}
+		}
+	})
+}
+
+// FuzzDatagram holds that no datagram whatever has a port answer with more than it got.
+func FuzzDatagram(f *testing.F) {
+	a := Answer{Slot: keys().Slot(newID(f), netip.Addr{}, time.Minute)}
+	for range MaxReferrals {
+		a.Referrals = append(a.Referrals, peer.AddrInfo{ID: newID(f), Addrs: []ma.Multiaddr{ma.StringCast("/ip6/2001:db8::1/udp/4001/quic-v1")}})
+	}
+	p := NewPort(nil, nil, func(netip.AddrPort, Question) (Answer, bool) { return a, true })
+	f.Cleanup(p.Close)
+	question, err := AppendQuestion(nil, Question{Nonce: 1, From: newID(f)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(question)
+	f.Add(appendPing(nil, kindPing, 1, 0))
+	f.Add(appendPing(nil, kindPong, 1, 2))
+	f.Add(AppendAnswer(nil, Answer{Come: true}))
+	f.Add([]byte{magic})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if out := p.handle(at(1), data, nil); len(out) > len(data) {
+			t.Errorf("%d bytes answer %d", len(out), len(data))
+		}
+	})
+}
+
+// FuzzToken holds that only what a server made holds.
+func FuzzToken(f *testing.F) {
+	id, ip := newID(f), netip.MustParseAddr("192.0.2.7")
+	slot, ticket := keys().Slot(id, ip, time.Minute), keys().Ticket(id, start())
+	f.Add(slot[:10])
+	f.Add(append(bytes.Clone(slot), 0))
+	f.Add(make([]byte, tokenBytes))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if due := keys().SlotDue(data, id, ip); due != 0 && !bytes.Equal(data, slot) {
+			t.Errorf("%x is taken for a slot", data)
+		}
+		if keys().TicketHolds(data, id, time.UnixMilli(0)) && !bytes.Equal(data, ticket) {
+			t.Errorf("%x is taken for a ticket", data)
 		}
 	})
 }

@@ -26,15 +26,15 @@ type Guard struct {
 // OpenConnection implements network.ResourceManager.
 func (g *Guard) OpenConnection(dir network.Direction, usefd bool, endpoint ma.Multiaddr) (network.ConnManagementScope, error) {
 	if dir == network.DirInbound && endpoint != nil {
-		if from, udp, ok := source(endpoint); ok && !g.Admit(from, udp) {
+		if from, udp, ok := origin(endpoint); ok && !g.Admit(from, udp) {
 			return nil, ErrRefused
 		}
 	}
 	return g.ResourceManager.OpenConnection(dir, usefd, endpoint)
 }
 
-// source is the address and port of a direct connection's other end.
-func source(endpoint ma.Multiaddr) (from netip.AddrPort, udp, ok bool) {
+// origin is the address and port of a direct connection's other end.
+func origin(endpoint ma.Multiaddr) (from netip.AddrPort, udp, ok bool) {
 	ip, err := manet.ToIP(endpoint)
 	if err != nil {
 		return from, false, false

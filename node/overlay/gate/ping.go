@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
 )
 
@@ -36,14 +35,12 @@ func parsePing(data []byte, kind byte) (nonce, boot uint64, err error) {
 }
 
 // pong answers a ping.
-func (p *Port) pong(conn net.PacketConn, to *net.UDPAddr, data, out []byte) {
+func (p *Port) pong(data, out []byte) []byte {
 	nonce, _, err := parsePing(data, kindPing)
 	if err != nil {
-		return
+		return nil
 	}
-	if _, err := conn.WriteTo(appendPing(out, kindPong, nonce, p.boot), to); err != nil {
-		p.log.Debug("pong not sent", "to", to, "err", err)
-	}
+	return appendPing(out, kindPong, nonce, p.boot)
 }
 
 // Ping asks once whether a process is there and returns its boot number.

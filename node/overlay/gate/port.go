@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -19,10 +18,8 @@ var ErrNoSocket = errors.New("no UDP socket to ask from")
 type Port struct {
 	route func(to *net.UDPAddr) net.Addr
 	serve Serve
-	log   *slog.Logger
-	conns map[string]net.PacketConn // by local address
-	boot  uint64                    // of this process, random
-	wg    sync.WaitGroup
+	conns map[string]Conn // by local address
+	boot  uint64          // of this process, random
 
 	mu      sync.Mutex
 	waiting map[uint64]chan<- heard // by nonce
@@ -38,74 +35,61 @@ type heard struct {
 // goroutine that reads the socket and must not block.
 type Serve func(from netip.AddrPort, q Question) (Answer, bool)
 
-// NewPort reads from conns until it is closed, and closes them then. route returns
-// the local address of the socket from which the host dials an address, nil where
-// it has none.
-func NewPort(conns []net.PacketConn, route func(to *net.UDPAddr) net.Addr, serve Serve, log *slog.Logger) *Port {
+// NewPort takes what comes on conns until it is closed. route returns the local
+// address of the socket from which the host dials an address, nil where it has none.
+func NewPort(conns []Conn, route func(to *net.UDPAddr) net.Addr, serve Serve) *Port {
 	p := &Port{
-		route: route, serve: serve, log: log, boot: random(),
-		conns: make(map[string]net.PacketConn), waiting: make(map[uint64]chan<- heard),
+		route: route, serve: serve, boot: random(),
+		conns: make(map[string]Conn), waiting: make(map[uint64]chan<- heard),
 	}
 	for _, conn := range conns {
 		p.conns[conn.LocalAddr().String()] = conn
-		p.wg.Go(func() { p.read(conn) })
+		conn.Take(p.handle)
 	}
 	return p
 }
 
-// Close stops reading. Asks under way end with their contexts.
+// Close takes no more. Asks under way end with their contexts.
 func (p *Port) Close() {
 	for _, conn := range p.conns {
-		_ = conn.Close()
-	}
-	p.wg.Wait()
-}
-
-// read is the only reader of a socket; quic-go queues 32 datagrams for it and
-// drops what comes on top.
-func (p *Port) read(conn net.PacketConn) {
-	in, out := make([]byte, QuestionSize+1), make([]byte, 0, QuestionSize)
-	for {
-		n, from, err := conn.ReadFrom(in)
-		if err != nil {
-			return // closed
-		}
-		addr, ok := from.(*net.UDPAddr)
-		if !ok || n < 3 {
-			continue
-		}
-		switch in[2] {
-		case kindQuestion:
-			p.reply(conn, addr, in[:n], out)
-		case kindAnswer:
-			if a, err := ParseAnswer(in[:n]); err == nil {
-				p.hear(a.Nonce, heard{answer: a})
-			}
-		case kindPing:
-			p.pong(conn, addr, in[:n], out)
-		case kindPong:
-			if nonce, boot, err := parsePing(in[:n], kindPong); err == nil {
-				p.hear(nonce, heard{boot: boot})
-			}
-		}
+		conn.Leave()
 	}
 }
 
-// reply answers one question; out is the buffer of the answer.
-func (p *Port) reply(conn net.PacketConn, to *net.UDPAddr, data, out []byte) {
+// handle is the Handle of all sockets.
+func (p *Port) handle(from netip.AddrPort, data, out []byte) []byte {
+	if len(data) < 3 {
+		return nil
+	}
+	switch data[2] {
+	case kindQuestion:
+		return p.reply(from, data, out)
+	case kindAnswer:
+		if a, err := ParseAnswer(data); err == nil {
+			p.hear(a.Nonce, heard{answer: a})
+		}
+	case kindPing:
+		return p.pong(data, out)
+	case kindPong:
+		if nonce, boot, err := parsePing(data, kindPong); err == nil {
+			p.hear(nonce, heard{boot: boot})
+		}
+	}
+	return nil
+}
+
+// reply answers a question, or anything else that is not for us, by silence.
+func (p *Port) reply(from netip.AddrPort, data, out []byte) []byte {
 	q, err := ParseQuestion(data)
 	if err != nil {
-		return // as to anything else that is not for us
+		return nil
 	}
-	from := to.AddrPort()
-	a, ok := p.serve(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), q)
+	a, ok := p.serve(from, q)
 	if !ok {
-		return
+		return nil
 	}
 	a.Nonce = q.Nonce
-	if _, err := conn.WriteTo(AppendAnswer(out, a), to); err != nil {
-		p.log.Debug("answer not sent", "to", to, "err", err)
-	}
+	return AppendAnswer(out, a)
 }
 
 // hear hands what came to whoever waits for its nonce.
@@ -153,7 +137,7 @@ func (p *Port) exchange(ctx context.Context, addr netip.AddrPort, datagram func(
 	}
 }
 
-func (p *Port) socket(to *net.UDPAddr) net.PacketConn {
+func (p *Port) socket(to *net.UDPAddr) Conn {
 	if local := p.route(to); local != nil {
 		return p.conns[local.String()]
 	}
