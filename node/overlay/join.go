@@ -148,6 +148,7 @@ func (j *joiner) ask(act storm.Action[peer.ID]) {
 		j.o.failed(act.Peer, err)
 		return
 	}
+	j.o.log.Debug("question answered", "peer", act.Peer, "class", act.Class, "come", a.Come, "wait", a.Wait)
 	j.o.tell(storm.Event[peer.ID]{Kind: storm.Answered, Peer: act.Peer, Answer: j.o.heardFrom(a)})
 }
 
@@ -183,6 +184,7 @@ func (o *Overlay) logIn(p peer.ID) storm.Event[peer.ID] {
 		return storm.Event[peer.ID]{Kind: storm.Refused, Peer: p}
 	}
 	o.setWhy("")
+	o.log.Debug("joined a server", "server", p)
 	o.wg.Go(func() {
 		if err := o.takeSnapshot(o.ctx, p); err != nil {
 			o.log.Debug("no snapshot", "server", p, "err", err)

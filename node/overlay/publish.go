@@ -197,6 +197,7 @@ func (o *Overlay) holders() []peer.ID {
 // gets that, too.
 func (o *Overlay) found() storm.Event[peer.ID] {
 	peers := o.holders()
+	o.log.Debug("holders found", "servers", len(peers))
 	for _, p := range peers {
 		if o.keeping.lacks(p) {
 			o.wg.Go(func() { o.tell(o.give(p)) })
@@ -233,6 +234,7 @@ func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
 		})
 		o.keeping.report(r)
 	}
+	o.log.Debug("records given", "server", to, "stored", ev.Kind == storm.Stored)
 	o.keeping.serve(to, ev.Kind == storm.Stored)
 	return ev
 }

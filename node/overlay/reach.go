@@ -303,6 +303,7 @@ func (r *reach) settle(p proof, natted bool) {
 		}
 	}
 	r.public = r.state == ReachDirect && !natted && slices.ContainsFunc(p.direct, manet.IsPublicAddr)
+	r.o.log.Debug("reachability proven", "state", r.state, "why", r.why)
 	r.mu.Unlock()
 	switch may := r.mayServe(); {
 	case may && (r.o.Serving() || r.o.dht.RoutingTable().Size() < fewServers):

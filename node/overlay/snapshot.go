@@ -37,6 +37,7 @@ func (o *Overlay) takeSnapshot(ctx context.Context, server peer.ID) error {
 			_, _ = o.dht.RoutingTable().TryAddPeer(p.ID, false, true)
 		}
 	}
+	o.log.Debug("snapshot taken", "server", server, "peers", len(s.peers))
 	o.cache.keepTicket(server, s.ticket)
 	o.cache.learn(s.size, s.window)
 	return nil

@@ -147,6 +147,7 @@ func (l *lab) start(m *member, machine memnet.Machine) error {
 	host := l.net.Start(m.addr, machine)
 	l.mu.Lock()
 	m.host, m.began, m.back, m.failed = host, time.Now(), -1, nil
+	m.steps = newJournal(m.began)
 	l.mu.Unlock()
 	p, err := l.policy.start(l, m)
 	if err != nil {
@@ -275,6 +276,7 @@ func (l *lab) check(m *member) {
 			l.mu.Lock()
 			m.back = at
 			l.mu.Unlock()
+			m.steps.noteAt("found by a third node", at)
 			return
 		case <-t.C:
 		case <-l.end:

@@ -34,6 +34,7 @@ type member struct {
 	host    *memnet.Host
 	process process
 	began   time.Time
+	steps   *journal
 	back    time.Duration // since began; negative: not back
 	failed  error         // the last check that failed
 }

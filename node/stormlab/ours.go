@@ -27,7 +27,7 @@ func (ours) start(l *lab, m *member) (process, error) {
 	cfg := node.Config{
 		Identity: m.id, Dir: m.dir, Role: role, RelayPort: -1,
 		Listen:  []string{m.host.Multiaddr().String()},
-		Network: m.host, Store: m.store, CPU: m.host.CPU, Log: slog.New(slog.DiscardHandler),
+		Network: m.host, Store: m.store, CPU: m.host.CPU, Log: slog.New(m.steps),
 	}
 	if l.restarted && m.index == l.set.Traced {
 		cfg.Trace = l.set.Trace
@@ -43,7 +43,7 @@ func (ours) start(l *lab, m *member) (process, error) {
 	}
 	o := &ourNode{Node: n, done: make(chan struct{})}
 	events, stop := n.Subscribe()
-	go o.watch(events, stop)
+	go o.watch(events, stop, m.steps)
 	return o, nil
 }
 
@@ -55,12 +55,13 @@ type ourNode struct {
 }
 
 // watch waits for the first login.
-func (o *ourNode) watch(events <-chan node.Event, stop func()) {
+func (o *ourNode) watch(events <-chan node.Event, stop func(), steps *journal) {
 	defer close(o.done)
 	defer stop()
 	for e := range events {
 		if e.Status != nil && e.Status.State == node.Online {
 			o.online.Store(true)
+			steps.note("online by its own word")
 			return
 		}
 	}

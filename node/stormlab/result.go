@@ -42,6 +42,8 @@ type Result struct {
 	WaitMS float64 `json:"queue_p99_ms"`
 	Lost   int     `json:"packets_lost_to_overload"`
 	RealS  float64 `json:"real_s"`
+	// Phases are the steps of a log-in of this project's node.
+	Phases []Phase `json:"phases,omitempty"`
 	// Why says of a few nodes that did not come back what they lack.
 	Why   []string `json:"why,omitempty"`
 	Model Model    `json:"model"`
@@ -75,6 +77,7 @@ func (l *lab) result() Result {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var times []time.Duration
+	var journals []*journal
 	var uses []memnet.Use
 	var busy time.Duration
 	var sum, boot memnet.Count
@@ -87,6 +90,9 @@ func (l *lab) result() Result {
 		}
 		if !m.bootstrap && m.back < 0 && m.process != nil && len(r.Why) < whys {
 			r.Why = append(r.Why, fmt.Sprintf("node %d: %s; last call: %v", m.index, m.process.missing(), m.failed))
+		}
+		if !m.bootstrap {
+			journals = append(journals, m.steps)
 		}
 		use, count := m.host.Use(), m.host.Count()
 		uses = append(uses, use)
@@ -101,6 +107,7 @@ func (l *lab) result() Result {
 			r.BootPeak = max(r.BootPeak, use.Peak())
 		}
 	}
+	r.Phases = phases(journals)
 	slices.Sort(times)
 	r.NeverBack = s.Nodes - len(times)
 	r.T50, r.T90, r.T99, r.T100 = quantile(times, s.Nodes, 0.5), quantile(times, s.Nodes, 0.9), quantile(times, s.Nodes, 0.99), quantile(times, s.Nodes, 1)
@@ -145,6 +152,7 @@ func Print(w io.Writer, results []Result) error {
 		return err
 	}
 	for _, r := range results {
+		printPhases(w, r)
 		for _, why := range r.Why {
 			fmt.Fprintf(w, "not back, %s %s %s: %s\n", r.Scenario, r.Boot, r.Policy, why)
 		}
