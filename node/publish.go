@@ -122,10 +122,10 @@ func sameSet(a, b []string) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(x string) bool { return !slices.Contains(b, x) })
 }
 
-// recordList lists what others are to keep for this device now: nothing while there is
-// nobody to keep it, or while what it says would only mislead callers.
+// recordList lists what others are to keep for this device now. Behind a router that is
+// nothing until the first proof: addresses without a relay would only mislead callers.
 func (n *Node) recordList() []overlay.Record {
-	if !n.canPublish() {
+	if n.over.ProofPending() {
 		return nil
 	}
 	s, err := n.own()
@@ -163,15 +163,6 @@ func (n *Node) nextDay(s sealed) []overlay.Record {
 		r.tomorrow = t
 	}
 	return n.keyed(r.tomorrow)
-}
-
-// canPublish says that there is a node to publish to. Behind a router it waits for
-// the first proof: addresses without a relay would only mislead callers.
-func (n *Node) canPublish() bool {
-	if n.over.ProofPending() {
-		return false
-	}
-	return len(n.over.Servers()) > 0 || (n.over.Serving() && n.first())
 }
 
 // maybePublish has new records stored: those that have changed or aged, and the

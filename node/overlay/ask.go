@@ -40,12 +40,17 @@ type asker struct {
 	heard  atomic.Bool  // an answer has come since Open
 	silent atomic.Int32 // questions without one
 
-	mu    sync.Mutex
-	slots map[peer.ID][]byte // what the last answer promised
+	mu      sync.Mutex
+	slots   map[peer.ID][]byte    // what the last answer promised
+	invited map[peer.ID]time.Time // told to come by the answer to a search
 }
 
-// maxSlots bounds the slots remembered.
-const maxSlots = 64
+const (
+	// maxSlots bounds the slots remembered, and the invitations.
+	maxSlots = 64
+	// invitedFor is how long who told us to come waits for us, with room to spare.
+	invitedFor = 5 * time.Second
+)
 
 // openPort begins to ask and answer on the sockets the host listens on.
 func (o *Overlay) openPort() {
@@ -90,13 +95,17 @@ func udpAddr(a ma.Multiaddr) (netip.AddrPort, bool) {
 
 // ask puts a question to a peer and waits for the answer until ctx ends. A peer
 // that cannot be asked, having no address for it, may be dialled: so says the
-// answer then.
+// answer then; so may one that is to keep a record and is connected, or has told us to
+// come while we searched. With a log-in goes the question who is near our own record.
 func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again bool) (gate.Answer, error) {
 	addrs := o.askAddrs(p)
-	if len(addrs) == 0 {
+	if len(addrs) == 0 || (class == storm.Presence && (o.isServer(p) || o.asker.isInvited(p))) {
 		return gate.Answer{Come: true}, nil
 	}
 	q := gate.Question{From: o.host.ID(), Class: uint8(class), Serves: o.Serving(), Ticket: o.cache.ticket(p)}
+	if class == storm.LogIn {
+		q.Key = o.keeping.firstKey()
+	}
 	if again {
 		q.Slot = o.asker.slot(p)
 	}
@@ -109,10 +118,18 @@ func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again b
 	case err != nil:
 		return a, err
 	}
-	o.door.heard(a.Come)
+	if a.Come || a.Wait > 0 { // a client that has no work to give tells nothing of the crowd
+		o.door.heard(a.Come)
+	}
 	o.asker.promised(p, a.Slot)
+	near := make([]peer.ID, 0, len(a.Referrals))
 	for _, r := range a.Referrals {
 		o.host.Peerstore().AddAddrs(r.ID, r.Addrs, peerstore.RecentlyConnectedAddrTTL)
+		near = append(near, r.ID)
+	}
+	if a.Come && len(q.Key) > 0 {
+		o.scout(append(near, p))
+		a.Referrals = nil // they are near the record, not in need of company
 	}
 	return a, nil
 }
@@ -193,6 +210,24 @@ func (k *asker) promised(p peer.ID, slot []byte) {
 	if delete(k.slots, p); len(slot) > 0 {
 		k.slots[p] = slot
 	}
+}
+
+// invite notes that p waits for us, and isInvited says whether it does.
+func (k *asker) invite(p peer.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.invited == nil || len(k.invited) >= maxSlots {
+		k.invited = make(map[peer.ID]time.Time)
+	}
+	k.invited[p] = time.Now()
+}
+
+func (k *asker) isInvited(p peer.ID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at, ok := k.invited[p]
+	delete(k.invited, p)
+	return ok && time.Since(at) < invitedFor
 }
 
 // knownAddrs are all addresses under which a peer may be found.

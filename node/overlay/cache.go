@@ -33,7 +33,8 @@ const (
 var errCacheVersion = errors.New("peer cache of a newer version")
 
 // cachedPeer is a server that we have dialled, or that answered a question of ours:
-// who only ever dialled us may be here for nothing but to be remembered.
+// who only ever dialled us may be here for nothing but to be remembered. Where there
+// is room, it is one that another server has named.
 type cachedPeer struct {
 	ID     peer.ID
 	Addrs  []ma.Multiaddr
@@ -49,8 +50,6 @@ type remembered struct {
 	peers map[peer.ID]cachedPeer
 	// size is how many servers the overlay was estimated to have; 0 is unknown.
 	size int
-	// window is over how long a restart of everybody should spread; 0 is unknown.
-	window time.Duration
 	// ticketKey makes our own tickets, which shall hold after a restart.
 	ticketKey []byte
 	served    served
@@ -129,7 +128,6 @@ type cacheJSON struct {
 	Version   int        `json:"version"`
 	Peers     []peerJSON `json:"peers"`
 	Size      int        `json:"size,omitempty"`
-	WindowMS  int64      `json:"window_ms,omitempty"`
 	TicketKey []byte     `json:"ticket_key,omitempty"`
 	// Where this member was proven reachable when it served last, and when.
 	Served   []string `json:"served,omitempty"`
@@ -160,10 +158,7 @@ func parseCache(data []byte) (remembered, error) {
 	if file.Version < 1 || file.Version > cacheVersion {
 		return remembered{}, fmt.Errorf("%w: %d, this peerd reads %d", errCacheVersion, file.Version, cacheVersion)
 	}
-	r := remembered{
-		peers: make(map[peer.ID]cachedPeer), size: max(file.Size, 0),
-		window: time.Duration(min(max(file.WindowMS, 0), time.Hour.Milliseconds())) * time.Millisecond,
-	}
+	r := remembered{peers: make(map[peer.ID]cachedPeer), size: max(file.Size, 0)}
 	if len(file.TicketKey) == ticketKeyBytes {
 		r.ticketKey = file.TicketKey
 	}
@@ -219,12 +214,26 @@ func (c *cache) answered(id peer.ID, addrs []ma.Multiaddr, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p, ok := c.peers[id]; ok {
-		p.Seen = now
-		c.peers[id] = p
+		c.seen(p, now)
 		return
 	}
 	c.enter(cachedPeer{ID: id, Addrs: addrs, Role: "server", First: now, Seen: now})
 }
+
+// heardOf notes servers that another one has named, while there is room: nobody who
+// was met has to go for them, and they are asked last.
+func (c *cache) heardOf(peers []peer.AddrInfo) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range peers {
+		if _, known := c.peers[p.ID]; !known && p.ID != c.self && len(c.peers) < maxCached && len(p.Addrs) > 0 {
+			c.enter(cachedPeer{ID: p.ID, Addrs: p.Addrs, Role: "server", First: never(), Seen: never()})
+		}
+	}
+}
+
+// never is when somebody was seen who was only heard of.
+func never() time.Time { return time.Unix(0, 0) }
 
 // enter remembers a peer, and forgets the one that matters least for it.
 func (c *cache) enter(p cachedPeer) {
@@ -232,12 +241,20 @@ func (c *cache) enter(p cachedPeer) {
 		return
 	}
 	if old, ok := c.peers[p.ID]; ok {
-		p.First, p.Ticket = old.First, old.Ticket
+		if p.Ticket = old.Ticket; !old.First.Equal(never()) {
+			p.First = old.First
+		}
 	}
 	c.peers[p.ID] = p
 	c.dirty = true
 	if len(c.peers) <= maxCached {
 		return
+	}
+	for id, p := range c.peers {
+		if p.Seen.Equal(never()) {
+			delete(c.peers, id)
+			return
+		}
 	}
 	kept := stratify(c.self, c.entries(), maxCached)
 	c.peers = make(map[peer.ID]cachedPeer, len(kept))
@@ -246,14 +263,21 @@ func (c *cache) enter(p cachedPeer) {
 	}
 }
 
+// seen notes that somebody who is remembered is there.
+func (c *cache) seen(p cachedPeer, now time.Time) {
+	if p.Seen = now; p.First.Equal(never()) {
+		p.First = now
+	}
+	c.peers[p.ID], c.dirty = p, true
+}
+
 // touch notes that the servers given are still connected.
 func (c *cache) touch(ids []peer.ID, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, id := range ids {
 		if p, ok := c.peers[id]; ok {
-			p.Seen = now
-			c.peers[id], c.dirty = p, true
+			c.seen(p, now)
 		}
 	}
 }
@@ -285,22 +309,19 @@ func (c *cache) find(id peer.ID) []peer.AddrInfo {
 	return nil
 }
 
-// learned returns the last estimates of the overlay's size and restart window.
-func (c *cache) learned() (size int, window time.Duration) {
+// learned returns the last estimate of the overlay's size in servers.
+func (c *cache) learned() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.size, c.window
+	return c.size
 }
 
-// learn keeps new estimates; zero is no news.
-func (c *cache) learn(size int, window time.Duration) {
+// learn keeps a new estimate; zero is no news.
+func (c *cache) learn(size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if size > 0 && size != c.size {
 		c.size, c.dirty = size, true
-	}
-	if window > 0 && window != c.window {
-		c.window, c.dirty = window, true
 	}
 }
 
@@ -339,7 +360,7 @@ func (c *cache) save() error {
 	if !c.dirty {
 		return nil
 	}
-	file := cacheJSON{Version: cacheVersion, Size: c.size, WindowMS: c.window.Milliseconds(), TicketKey: c.ticketKey}
+	file := cacheJSON{Version: cacheVersion, Size: c.size, TicketKey: c.ticketKey}
 	for _, a := range c.served.addrs {
 		file.Served, file.ServedAt = append(file.Served, a.String()), c.served.at.Unix()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 	dssync "github.com/ipfs/go-datastore/sync"
 	leveldb "github.com/ipfs/go-ds-leveldb"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
-	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p-kad-dht/records"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -37,8 +37,11 @@ const (
 	// refreshEvery is the mean period of looking one's own neighbourhood up again.
 	refreshEvery = 5 * time.Minute
 	lookupLimit  = 10 * time.Second
-	// introduceAfter is the mean time after which a new server makes itself known.
+	// introduceAfter is the mean time after which a new server makes itself known, and
+	// widenAfter that after which a node asks again who there is: an overlay that grows
+	// was a part of what it is when the node came.
 	introduceAfter = 2 * time.Second
+	widenAfter     = 30 * time.Second
 	// walkLimit bounds the search for the nodes closest to a key: dead nodes on the
 	// way must not keep a record from those that live.
 	walkLimit = 3 * time.Second
@@ -77,8 +80,7 @@ func (o *Overlay) openDHT() error {
 		return err
 	}
 	o.local = records.NewValueStore(o.store, o.cfg.Validators, recordAge)
-	o.msgs, err = pb.NewProtocolMessenger(o.dht.MessageSender())
-	return err
+	return nil
 }
 
 func openStore(cfg Config) (ds.Batching, error) {
@@ -130,13 +132,18 @@ func (o *Overlay) closest(ctx context.Context, key string) {
 	_, _ = o.dht.GetClosestPeers(walk, key)
 }
 
-// refreshLoop looks the own neighbourhood up now and then; with it, the peer cache
-// is written. A server does so soon after its start, so that those nearest to it
-// know of it, but not while a storm lasts: they have others to serve.
+// refreshLoop asks a neighbour whom there is and looks the own neighbourhood up now and
+// then; with it, the peer cache is written. A server does so soon after its start, so
+// that those nearest to it know of it, but not while a storm lasts: they have others to
+// serve.
 func (o *Overlay) refreshLoop() {
-	wait := storm.Spread(refreshEvery, unit())
-	if o.Serving() {
-		wait = storm.Spread(introduceAfter, unit())
+	wait := storm.Spread(introduceAfter, unit())
+	if !o.Serving() {
+		if !o.sleep(storm.Spread(widenAfter, unit())) {
+			return
+		}
+		o.widen()
+		wait = storm.Spread(refreshEvery, unit())
 	}
 	for o.sleep(wait) {
 		wait = storm.Spread(refreshEvery, unit())
@@ -144,6 +151,7 @@ func (o *Overlay) refreshLoop() {
 			wait = storm.Spread(stormFor, unit())
 			continue
 		}
+		o.widen()
 		o.closest(o.ctx, string(o.host.ID()))
 		if far, err := o.dht.RoutingTable().GenRandPeerID(0); err == nil {
 			o.closest(o.ctx, string(far))
@@ -152,8 +160,19 @@ func (o *Overlay) refreshLoop() {
 	}
 }
 
+// widen asks a neighbour, any one, for a snapshot of those it knows.
+func (o *Overlay) widen() {
+	near := o.neighbours()
+	if len(near) == 0 {
+		return
+	}
+	if err := o.takeSnapshot(o.ctx, near[rand.IntN(len(near))]); err != nil {
+		o.log.Debug("no snapshot", "err", err)
+	}
+}
+
 func (o *Overlay) saveCache() {
-	o.cache.learn(o.estimate(), 0)
+	o.cache.learn(o.estimate())
 	o.cache.touch(o.Servers(), o.now())
 	if err := o.cache.save(); err != nil {
 		o.log.Warn("peer cache not written", "err", err)

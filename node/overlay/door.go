@@ -76,31 +76,59 @@ func newDoor(o *Overlay) *door {
 // moment is now as the gate counts, never 0.
 func (d *door) moment() storm.Moment { return time.Since(d.born) + time.Millisecond }
 
-// serve answers one question. A client has nothing to give, and lets everybody in.
+// serve answers one question.
+// Who asks for the servers near a key with a log-in, or for the record under it of a
+// server that is to hold it, asks to come as well; anybody else only looks up.
 func (d *door) serve(from netip.AddrPort, q gate.Question) (gate.Answer, bool) {
 	if !d.o.Serving() {
-		return gate.Answer{Come: true}, true
+		return d.direct(q)
+	}
+	class := storm.Class(q.Class)
+	comes := len(q.Key) == 0 || class == storm.LogIn || (class == storm.Presence && d.o.amongNearest(kb.ID(q.Key), q.From))
+	if !comes {
+		class = storm.LookUp
 	}
 	ask := storm.Question[peer.ID]{
-		From: q.From, Class: storm.Class(q.Class), Prefix: prefix(from.Addr()), Serves: q.Serves,
+		From: q.From, Class: class, Prefix: prefix(from.Addr()), Serves: q.Serves,
 		Ticket: len(q.Ticket) > 0 && d.keys.TicketHolds(q.Ticket, q.From, d.o.now()),
 	}
 	if len(q.Slot) > 0 {
 		ask.Slot = d.keys.SlotDue(q.Slot, q.From, from.Addr())
 	}
 	out, verdict := d.decide(&ask)
-	switch {
-	case verdict == storm.Silent:
+	switch verdict {
+	case storm.Silent:
 		return out, false
-	case verdict == storm.Wait:
+	case storm.Wait:
 		due := d.moment() + out.Wait
 		out.Slot = d.keys.Slot(q.From, from.Addr(), due)
-	case len(q.Key) > 0:
-		out.Referrals = d.o.nearestKnown(kb.ID(q.Key), q.From)
-	default:
-		d.await(from, ask.Class)
+	case storm.Come:
+		if len(q.Key) > 0 {
+			out.Referrals = d.o.nearestKnown(kb.ID(q.Key), q.From)
+		}
+		if out.Come = comes; comes {
+			d.await(from, class)
+		}
 	}
 	return out, true
+}
+
+// direct is a client's answer: a caller may come, and who wants to join is told of the
+// servers that we are connected to. It has no other.
+func (d *door) direct(q gate.Question) (gate.Answer, bool) {
+	class := storm.Class(q.Class)
+	out := gate.Answer{Come: class <= storm.SetUp, Uptime: d.moment()}
+	if out.Come || (len(q.Key) > 0 && class != storm.LogIn) {
+		return out, out.Come
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, server := range d.named {
+		if id != q.From && len(out.Referrals) < gate.MaxReferrals {
+			out.Referrals = append(out.Referrals, server)
+		}
+	}
+	return out, len(out.Referrals) > 0
 }
 
 func (d *door) decide(ask *storm.Question[peer.ID]) (gate.Answer, storm.Verdict) {

@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -82,11 +83,12 @@ func (o *Overlay) joinLoop() {
 	}
 }
 
-// book lists the peers known at the start.
+// book lists the peers known at the start; the bootstrap nodes in any order, so that
+// not everybody asks the same one first.
 func (o *Overlay) book() storm.Book[peer.ID] {
-	return storm.Book[peer.ID]{
-		Cached: ids(o.cache.candidates()), Near: ids(o.lan.list()), Bootstrap: ids(o.cfg.Bootstrap),
-	}
+	boot := ids(o.cfg.Bootstrap)
+	rand.Shuffle(len(boot), func(i, j int) { boot[i], boot[j] = boot[j], boot[i] })
+	return storm.Book[peer.ID]{Cached: ids(o.cache.candidates()), Near: ids(o.lan.list()), Bootstrap: boot}
 }
 
 func ids(infos []peer.AddrInfo) []peer.ID {

@@ -16,45 +16,77 @@ import (
 )
 
 const (
-	// stepLimit is how long one step of a walk by questions waits for an answer.
-	stepLimit = 400 * time.Millisecond
+	// slowAfter without an answer, others are asked in a server's place, and stepLimit
+	// is how long an answer is of use.
+	slowAfter = 200 * time.Millisecond
+	stepLimit = 700 * time.Millisecond
 	// maxSteps bounds the questions of a walk.
 	maxSteps = 24
 )
 
 // nearest walks by questions, which need no connections, to the n servers nearest
-// to a place in key space that answer. Where questions are not answered at all,
-// those of the routing table that are nearest are the answer.
-func (o *Overlay) nearest(ctx context.Context, key kb.ID, n int) []peer.ID {
-	w := &walk{o: o, key: key, seen: make(map[peer.ID]stepState)}
+// to a place in key space that answer. It begins at those of the routing table that
+// are nearest and at the peers given; where questions are not answered at all, those
+// are the answer. class is LookUp, or Presence to ask those that are among the n
+// nearest by their own lights to let us in, too.
+func (o *Overlay) nearest(ctx context.Context, key kb.ID, n int, class storm.Class, from ...peer.ID) []peer.ID {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := &walk{o: o, key: key, class: class, seen: make(map[peer.ID]stepState), results: make(chan stepResult, 2*maxSteps)}
 	w.add(o.dht.RoutingTable().NearestPeers(key, bucketSize))
-	for steps := 0; steps < maxSteps && ctx.Err() == nil; {
-		next := w.unasked(n)
-		if len(next) == 0 {
-			break
-		}
-		next = next[:min(concurrency, len(next))]
-		steps += len(next)
-		w.ask(ctx, next)
-	}
+	w.add(from)
+	w.run(ctx, n)
 	return w.best(n)
 }
 
 // walk is one search.
 type walk struct {
-	o    *Overlay
-	key  kb.ID
-	list []peer.ID // nearest first
-	seen map[peer.ID]stepState
+	o       *Overlay
+	key     kb.ID
+	class   storm.Class
+	list    []peer.ID // nearest first
+	seen    map[peer.ID]stepState
+	results chan stepResult
 }
 
 type stepState uint8
 
 const (
 	unasked stepState = iota
+	asked
+	slow // has not answered yet, and is not waited for unless there are too few others
 	answers
 	silent
 )
+
+// stepResult is what became of one question.
+type stepResult struct {
+	from peer.ID
+	near []peer.ID
+	is   stepState
+}
+
+// run asks until the n nearest that are there are known.
+func (w *walk) run(ctx context.Context, n int) {
+	for steps := 0; ctx.Err() == nil; {
+		next, waiting := w.among(n)
+		for _, p := range next {
+			if w.count(asked) < concurrency && steps < maxSteps {
+				w.ask(ctx, p)
+				waiting++
+				steps++
+			}
+		}
+		if waiting == 0 && (w.count(slow) == 0 || w.count(answers) >= n) {
+			return
+		}
+		r := <-w.results
+		w.add(r.near)
+		if r.is != slow || w.seen[r.from] == asked {
+			w.seen[r.from] = r.is
+		}
+	}
+}
 
 // add enters peers that were heard of.
 func (w *walk) add(peers []peer.ID) {
@@ -69,48 +101,54 @@ func (w *walk) add(peers []peer.ID) {
 	})
 }
 
-// unasked lists those among the n nearest not known to be silent whom to ask.
-func (w *walk) unasked(n int) []peer.ID {
-	var next []peer.ID
+// among looks at the n nearest not known to be silent or slow: whom of them to ask,
+// and how many are being asked.
+func (w *walk) among(n int) (next []peer.ID, waiting int) {
 	for _, p := range w.list {
 		switch w.seen[p] {
 		case unasked:
 			next = append(next, p)
 			n--
+		case asked:
+			waiting++
+			n--
 		case answers:
 			n--
-		case silent:
+		case slow, silent:
 		}
 		if n == 0 {
 			break
 		}
 	}
-	return next
+	return next, waiting
 }
 
-// ask asks several at once.
-func (w *walk) ask(ctx context.Context, peers []peer.ID) {
-	ctx, cancel := context.WithTimeout(ctx, stepLimit)
-	defer cancel()
-	type result struct {
-		from peer.ID
-		near []peer.ID
-		ok   bool
-	}
-	results := make(chan result, len(peers))
-	for _, p := range peers {
-		go func() {
-			near, ok := w.o.askNear(ctx, p, w.key)
-			results <- result{p, near, ok}
-		}()
-	}
-	for range peers {
-		r := <-results
-		if w.seen[r.from] = silent; r.ok {
-			w.seen[r.from] = answers
-			w.add(r.near)
+func (w *walk) count(s stepState) int {
+	n := 0
+	for _, is := range w.seen {
+		if is == s {
+			n++
 		}
 	}
+	return n
+}
+
+// ask asks one server: its answer, or the lack of one, is a result, and being slow
+// another.
+func (w *walk) ask(ctx context.Context, p peer.ID) {
+	w.seen[p] = asked
+	go func() {
+		limited, cancel := context.WithTimeout(ctx, stepLimit)
+		defer cancel()
+		late := time.AfterFunc(slowAfter, func() { w.results <- stepResult{from: p, is: slow} })
+		near, ok := w.o.askNear(limited, p, w.key, w.class)
+		late.Stop()
+		if ok {
+			w.results <- stepResult{p, near, answers}
+		} else {
+			w.results <- stepResult{from: p, is: silent}
+		}
+	}()
 }
 
 // best lists the n nearest that answer; those that do not come after them, as they
@@ -132,14 +170,17 @@ func (w *walk) best(n int) []peer.ID {
 
 // askNear asks one server for those nearest to key. One that cannot be asked but
 // is there counts as answering.
-func (o *Overlay) askNear(ctx context.Context, p peer.ID, key kb.ID) (near []peer.ID, ok bool) {
+func (o *Overlay) askNear(ctx context.Context, p peer.ID, key kb.ID, class storm.Class) (near []peer.ID, ok bool) {
 	addrs := o.askAddrs(p)
 	if len(addrs) == 0 {
 		return nil, true
 	}
-	a, err := o.asker.put(ctx, addrs, gate.Question{From: o.host.ID(), Class: uint8(storm.LookUp), Key: key})
+	a, err := o.asker.put(ctx, addrs, gate.Question{From: o.host.ID(), Class: uint8(class), Ticket: o.cache.ticket(p), Key: key})
 	if err != nil {
 		return nil, false
+	}
+	if class == storm.Presence && a.Come {
+		o.asker.invite(p)
 	}
 	for _, r := range a.Referrals {
 		o.host.Peerstore().AddAddrs(r.ID, r.Addrs, peerstore.RecentlyConnectedAddrTTL)
@@ -149,6 +190,18 @@ func (o *Overlay) askNear(ctx context.Context, p peer.ID, key kb.ID) (near []pee
 		o.cache.answered(p, o.knownAddrs(p), o.now())
 	}
 	return near, true
+}
+
+// amongNearest says that this server knows fewer than Neighbours others that are nearer
+// to a key: a record under it is to be kept here.
+func (o *Overlay) amongNearest(key kb.ID, asker peer.ID) bool {
+	own, nearer := xor(key, kb.ConvertPeerID(o.host.ID())), 0
+	for _, p := range o.dht.RoutingTable().NearestPeers(key, Neighbours+1) {
+		if p != asker && bytes.Compare(xor(key, kb.ConvertPeerID(p)), own) < 0 {
+			nearer++
+		}
+	}
+	return nearer < Neighbours
 }
 
 // nearestKnown answers such a question from the routing table.

@@ -16,7 +16,6 @@ import (
 
 	ds "github.com/ipfs/go-datastore"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
-	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p-kad-dht/records"
 	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -79,7 +78,6 @@ type Overlay struct {
 	store  ds.Batching
 	dht    *dht.IpfsDHT
 	local  *records.ValueStore
-	msgs   *pb.ProtocolMessenger
 	server atomic.Bool
 
 	cache    *cache

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
@@ -45,7 +46,9 @@ type keeping struct {
 	list    Records
 	stored  Stored
 	records map[string]*kept
+	keys    []string         // of records, the first one first
 	served  map[peer.ID]bool // the policy takes these for done
+	ahead   map[string]*search
 }
 
 // kept is one record as it is now.
@@ -84,7 +87,9 @@ func (o *Overlay) refreshRecords() []Record {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	next := make(map[string]*kept, len(list))
+	k.keys = k.keys[:0]
 	for _, r := range list {
+		k.keys = append(k.keys, r.Key)
 		old := k.records[r.Key]
 		if old == nil || !bytes.Equal(old.value, r.Value) {
 			old = &kept{value: r.Value, acked: make(map[peer.ID]bool)}
@@ -169,6 +174,64 @@ func (k *keeping) serve(p peer.ID, done bool) {
 	}
 }
 
+// search is one for the holders of a record that began before anybody wanted it.
+type search struct {
+	began time.Time
+	done  chan struct{}
+	near  []peer.ID // once done is closed
+}
+
+// aheadFor is how long such a search is of use.
+const aheadFor = 5 * time.Second
+
+// firstKey is the place in key space of the first of the own records, or nil.
+func (k *keeping) firstKey() []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.keys) == 0 {
+		return nil
+	}
+	return kb.ConvertKey(k.keys[0])
+}
+
+// scout looks for the holders of the own records while the connection to the server
+// that lets us in is still being made. It begins at the peers given.
+func (o *Overlay) scout(from []peer.ID) {
+	k := &o.keeping
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ahead == nil {
+		k.ahead = make(map[string]*search)
+	}
+	for _, key := range k.keys {
+		if old := k.ahead[key]; old != nil && time.Since(old.began) < aheadFor {
+			continue
+		}
+		s := &search{began: time.Now(), done: make(chan struct{})}
+		k.ahead[key] = s
+		o.wg.Go(func() {
+			defer close(s.done)
+			s.near = o.nearest(o.ctx, kb.ConvertKey(key), Neighbours, storm.Presence, from...)
+		})
+	}
+}
+
+// near are the servers closest to a key: those that a search ahead of this one finds,
+// or those of a new search.
+func (o *Overlay) near(key string) []peer.ID {
+	k := &o.keeping
+	k.mu.Lock()
+	s := k.ahead[key]
+	delete(k.ahead, key)
+	k.mu.Unlock()
+	if s != nil && time.Since(s.began) < aheadFor {
+		if <-s.done; len(s.near) > 0 {
+			return s.near
+		}
+	}
+	return o.nearest(o.ctx, kb.ConvertKey(key), Neighbours, storm.Presence)
+}
+
 // holders looks for the servers closest to the keys of the own records: those of
 // the first record first.
 func (o *Overlay) holders() []peer.ID {
@@ -178,7 +241,7 @@ func (o *Overlay) holders() []peer.ID {
 	var walks sync.WaitGroup
 	for i, r := range list {
 		walks.Go(func() {
-			near[i] = o.nearest(o.ctx, kb.ConvertKey(r.Key), Neighbours)
+			near[i] = o.near(r.Key)
 			o.keeping.note(r, func(k *kept) { k.near = near[i] })
 		})
 	}
@@ -217,22 +280,30 @@ func (o *Overlay) searchIfShort() {
 func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
 	ctx, cancel := context.WithTimeout(o.ctx, putLimit)
 	defer cancel()
-	ev := storm.Event[peer.ID]{Kind: storm.Stored, Peer: to}
+	var failed atomic.Bool
+	var puts sync.WaitGroup
 	for _, r := range o.keeping.due(to) {
-		err := o.putValue(ctx, to, r)
-		if err != nil {
-			ev.Kind = storm.Unstored
-		}
-		o.keeping.note(r, func(k *kept) {
-			k.Asked++
+		puts.Go(func() {
+			err := o.putValue(ctx, to, r)
 			if err != nil {
-				k.Err = err
-			} else if !k.acked[to] {
-				k.acked[to] = true
-				k.Acks++
+				failed.Store(true)
 			}
+			o.keeping.note(r, func(k *kept) {
+				k.Asked++
+				if err != nil {
+					k.Err = err
+				} else if !k.acked[to] {
+					k.acked[to] = true
+					k.Acks++
+				}
+			})
+			o.keeping.report(r)
 		})
-		o.keeping.report(r)
+	}
+	puts.Wait()
+	ev := storm.Event[peer.ID]{Kind: storm.Stored, Peer: to}
+	if failed.Load() {
+		ev.Kind = storm.Unstored
 	}
 	o.log.Debug("records given", "server", to, "stored", ev.Kind == storm.Stored)
 	o.keeping.serve(to, ev.Kind == storm.Stored)
@@ -257,7 +328,7 @@ func (k *keeping) due(p peer.ID) []Record {
 func (o *Overlay) putValue(ctx context.Context, to peer.ID, r Record) error {
 	o.host.Peerstore().AddAddrs(to, o.knownAddrs(to), peerstore.TempAddrTTL)
 	clearBackoff(o.host, to)
-	err := o.msgs.PutValue(ctx, to, record.MakePutRecord(r.Key, r.Value))
+	err := o.send(ctx, to, r)
 	if err != nil && o.ctx.Err() == nil && !o.members.has(to) {
 		o.dht.RoutingTable().RemovePeer(to)
 	}

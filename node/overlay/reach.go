@@ -306,7 +306,7 @@ func (r *reach) settle(p proof, natted bool) {
 	r.o.log.Debug("reachability proven", "state", r.state, "why", r.why)
 	r.mu.Unlock()
 	switch may := r.mayServe(); {
-	case may && (r.o.Serving() || r.o.dht.RoutingTable().Size() < fewServers):
+	case may && (r.o.Serving() || r.o.estimate() < fewServers):
 		r.o.promote()
 	case !may:
 		r.o.cache.proved(nil, r.o.now())

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// fewServers known make a reachable member serve, whether anybody is refused or
-	// not: of them some must be left when most are gone.
-	fewServers = 2 * bucketSize
+	// fewServers in the whole overlay make a reachable member serve, whether anybody is
+	// refused or not: everybody remembers that many, and some are left when most are gone.
+	fewServers = maxCached
 	// saveAfter is how long news for the peer cache wait to be written, at most.
 	saveAfter = 5 * time.Second
 	// A measured cost counts from this many log-ins on, and up to this many times the
@@ -37,7 +37,7 @@ func (o *Overlay) everySecond() {
 		}
 		if o.Serving() {
 			o.measure(&m)
-		} else if o.reach.mayServe() && (o.dht.RoutingTable().Size() < fewServers || o.door.wanted()) {
+		} else if o.reach.mayServe() && (o.estimate() < fewServers || o.door.wanted()) {
 			o.promote()
 		}
 		o.weather()

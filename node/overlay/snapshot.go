@@ -38,8 +38,9 @@ func (o *Overlay) takeSnapshot(ctx context.Context, server peer.ID) error {
 		}
 	}
 	o.log.Debug("snapshot taken", "server", server, "peers", len(s.peers))
+	o.cache.heardOf(s.peers)
 	o.cache.keepTicket(server, s.ticket)
-	o.cache.learn(s.size, s.window)
+	o.cache.learn(s.size)
 	return nil
 }
 
@@ -94,9 +95,8 @@ func (o *Overlay) serveSnapshot(s network.Stream) {
 }
 
 func (o *Overlay) snapshotFor(asker peer.ID, keys []string) snapshotAnswer {
-	size, window := o.cache.learned()
 	out := snapshotAnswer{
-		Version: snapshotVersion, Peers: []snapshotPeer{}, Size: size, WindowMS: window.Milliseconds(),
+		Version: snapshotVersion, Peers: []snapshotPeer{}, Size: o.cache.learned(),
 		Ticket: o.door.keys.Ticket(asker, o.now().Add(ticketLife)),
 	}
 	table := o.dht.RoutingTable()

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -35,11 +34,10 @@ type snapshotRequest struct {
 
 // snapshotAnswer is what a joining node needs to know.
 type snapshotAnswer struct {
-	Version  int            `json:"v"`
-	Peers    []snapshotPeer `json:"peers"`
-	Ticket   []byte         `json:"ticket,omitempty"`
-	Size     int            `json:"size,omitempty"`
-	WindowMS int64          `json:"window_ms,omitempty"`
+	Version int            `json:"v"`
+	Peers   []snapshotPeer `json:"peers"`
+	Ticket  []byte         `json:"ticket,omitempty"`
+	Size    int            `json:"size,omitempty"`
 }
 
 type snapshotPeer struct {
@@ -51,8 +49,7 @@ type snapshotPeer struct {
 type snapshot struct {
 	peers  []peer.AddrInfo
 	ticket []byte
-	size   int           // servers in the overlay, estimated; 0 is unknown
-	window time.Duration // restart window; 0 is unknown
+	size   int // servers in the overlay, estimated; 0 is unknown
 }
 
 func parseSnapshotRequest(msg []byte) ([]string, error) {
@@ -79,10 +76,7 @@ func parseSnapshot(msg []byte) (snapshot, error) {
 	if err := unmarshalSnapshot(msg, &in, &in.Version); err != nil {
 		return snapshot{}, err
 	}
-	s := snapshot{
-		size:   max(in.Size, 0),
-		window: time.Duration(min(max(in.WindowMS, 0), time.Hour.Milliseconds())) * time.Millisecond,
-	}
+	s := snapshot{size: max(in.Size, 0)}
 	if len(in.Ticket) <= maxTicketBytes {
 		s.ticket = in.Ticket
 	}

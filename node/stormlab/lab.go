@@ -20,10 +20,10 @@ const (
 	// restarted start, and calm how long it runs then.
 	calmStart = 20 * time.Second
 	calm      = 2 * time.Minute
-	// lookEvery is how often a node's own word is looked at, and checkEvery how often
-	// it is put to the test.
+	// lookEvery is how often is looked whether a node may be found, and checkEvery how
+	// often it is called from then on.
 	lookEvery  = 20 * time.Millisecond
-	checkEvery = 250 * time.Millisecond
+	checkEvery = 100 * time.Millisecond
 	// checkLimit is how long a call may take to ring.
 	checkLimit = 5 * time.Second
 )
@@ -226,7 +226,7 @@ func (l *lab) live(m *member) error {
 	if err := l.start(m, m.machine(l.set)); err != nil || m.bootstrap {
 		return err
 	}
-	for !m.process.published() {
+	for !m.process.callable() {
 		if !l.sleep(lookEvery) {
 			return nil
 		}
@@ -292,8 +292,8 @@ type caller struct {
 	process process
 }
 
-// third chooses who calls m: one of the nodes that hold that they are in, or, while
-// there is no other, a bootstrap node.
+// third chooses who calls m: one of the nodes that have given their record to anybody,
+// or, while there is no other, a bootstrap node.
 func (l *lab) third(m *member) *caller {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -42,7 +42,9 @@ type member struct {
 // process is a running node under one of the policies. reach and published may be
 // called at any time.
 type process interface {
-	// published reports whether the node itself holds that it is back.
+	// callable reports whether it is worth calling the node: its record may be found.
+	callable() bool
+	// published reports whether the node has given its record to others.
 	published() bool
 	// missing says what the node itself thinks it lacks.
 	missing() string

@@ -50,24 +50,28 @@ func (ours) start(l *lab, m *member) (process, error) {
 // ourNode is a running node of this project.
 type ourNode struct {
 	*node.Node
-	online atomic.Bool
-	done   chan struct{}
+	kept atomic.Bool
+	done chan struct{}
 }
 
-// watch waits for the first login.
+// watch waits until another node keeps the node's record, and for the first login.
 func (o *ourNode) watch(events <-chan node.Event, stop func(), steps *journal) {
 	defer close(o.done)
 	defer stop()
 	for e := range events {
+		if e.Status != nil && e.Status.Login.Acks > 0 {
+			o.kept.Store(true)
+		}
 		if e.Status != nil && e.Status.State == node.Online {
-			o.online.Store(true)
 			steps.note("online by its own word")
 			return
 		}
 	}
 }
 
-func (o *ourNode) published() bool { return o.online.Load() }
+func (o *ourNode) callable() bool { return o.kept.Load() }
+
+func (o *ourNode) published() bool { return o.kept.Load() }
 
 func (o *ourNode) missing() string {
 	s := o.Status()

@@ -98,12 +98,15 @@ type stockNode struct {
 	jitter bool
 	host   host.Host
 	dht    *dht.IpfsDHT
-	put    atomic.Bool
+	puts   atomic.Bool  // a put has begun
+	put    atomic.Bool  // and one has succeeded
 	why    atomic.Value // text: what the last attempt failed of
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{}
 }
+
+func (s *stockNode) callable() bool { return s.puts.Load() }
 
 func (s *stockNode) published() bool { return s.put.Load() }
 
@@ -184,6 +187,7 @@ func (s *stockNode) attempt(failures int) error {
 	if err != nil {
 		return err
 	}
+	s.puts.Store(true)
 	return s.dht.PutValue(ctx, recordKey(s.host.ID()), value)
 }
 

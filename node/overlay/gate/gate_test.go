@@ -60,7 +60,7 @@ func TestQuestionsSurviveTheWire(t *testing.T) {
 
 func TestAnswersSurviveTheWireAndAreNoLongerThanQuestions(t *testing.T) {
 	a := Answer{
-		Nonce: 7, Load: 1, Floor: 2, Uptime: time.Hour, Window: 700 * time.Millisecond, Wait: time.Minute,
+		Nonce: 7, Load: 1, Uptime: time.Hour, Wait: time.Minute,
 		Slot: keys().Slot(newID(t), netip.Addr{}, time.Minute),
 	}
 	long := ma.StringCast("/ip6/2001:db8::1/udp/4001/quic-v1")
@@ -170,11 +170,11 @@ func TestPortAsksAndAnswersOnTheListenersSocket(t *testing.T) {
 	from := make(chan netip.AddrPort, 2)
 	_, server := newPort(t, func(f netip.AddrPort, q Question) (Answer, bool) {
 		from <- f
-		return Answer{Come: q.From == id && q.Class == 3, Window: time.Second}, !q.Serves
+		return Answer{Come: q.From == id && q.Class == 3, Uptime: time.Second}, !q.Serves
 	})
 	asker, own := newPort(t, nil)
 	got, err := asker.Ask(t.Context(), server, Question{From: id, Class: 3})
-	if err != nil || !got.Come || got.Window != time.Second {
+	if err != nil || !got.Come || got.Uptime != time.Second {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if f := <-from; f != own {

@@ -18,7 +18,7 @@ const (
 	// magic is the first byte of every datagram of ours. QUIC's have the bit 0x40
 	// set, STUN's first byte is 0x00 to 0x03, DTLS's 0x14 to 0x3f.
 	magic   = 0x0a
-	version = 1
+	version = 2 // 1 had two fields more in an answer
 
 	kindQuestion = 1
 	kindAnswer   = 2
@@ -52,6 +52,7 @@ type Question struct {
 	Slot   []byte // of an earlier answer of this server, or nil
 	Ticket []byte // from an earlier stay with this server, or nil
 	// Key, of KeyBytes, asks for the servers nearest to it in key space; nil does not.
+	// The answer names them as referrals.
 	Key []byte
 }
 
@@ -60,9 +61,7 @@ type Answer struct {
 	Nonce     uint64
 	Come      bool
 	Load      float64       // 0 to 1, in steps of 1/255
-	Floor     uint8         // lowest class served now
 	Uptime    time.Duration // of the server, whole seconds
-	Window    time.Duration // restart window, whole milliseconds
 	Wait      time.Duration // until the slot, whole milliseconds
 	Slot      []byte        // to be shown when it is due, or nil
 	Referrals []peer.AddrInfo
@@ -120,10 +119,9 @@ func AppendAnswer(buf []byte, a Answer) []byte {
 		come = 1
 	}
 	load := byte(min(max(a.Load, 0), 1) * 255)
-	buf = append(buf, magic, version, kindAnswer, come, load, a.Floor)
+	buf = append(buf, magic, version, kindAnswer, come, load)
 	buf = binary.BigEndian.AppendUint32(buf, uint32(min(max(a.Uptime/time.Second, 0), 1<<32-1)))
 	buf = binary.BigEndian.AppendUint64(buf, a.Nonce)
-	buf = appendMillis(buf, a.Window)
 	buf = appendMillis(buf, a.Wait)
 	if !isToken(a.Slot) {
 		a.Slot = nil
@@ -162,10 +160,10 @@ func appendReferral(buf []byte, r peer.AddrInfo) ([]byte, bool) {
 func ParseAnswer(data []byte) (Answer, error) {
 	r := reader{rest: data}
 	r.header(kindAnswer)
-	a := Answer{Come: r.byte() == 1, Load: float64(r.byte()) / 255, Floor: r.byte()}
+	a := Answer{Come: r.byte() == 1, Load: float64(r.byte()) / 255}
 	a.Uptime = time.Duration(r.uint32()) * time.Second
 	a.Nonce = r.uint64()
-	a.Window, a.Wait = r.millis(), r.millis()
+	a.Wait = r.millis()
 	a.Slot = append([]byte(nil), r.field(isToken)...)
 	for range min(r.byte(), MaxReferrals) {
 		if p, ok := r.referral(); ok {
