@@ -92,10 +92,10 @@ func (j *Joiner[P]) page(i int) (p P, ok bool) {
 	if !j.cfg.Off.Has(CacheFirst) {
 		cached = nil
 	}
-	early := min(cachedFirst, len(cached))
-	order := [4][]P{cached[:early], j.book.Near, cached[early:], j.book.Bootstrap}
+	early, lately := min(cachedFirst, len(cached)), j.answering()
+	order := [5][]P{cached[:early], j.book.Near, cached[early:], lately, j.book.Bootstrap}
 	if !j.cfg.Off.Has(BootstrapLast) {
-		order = [4][]P{j.book.Bootstrap, cached, j.book.Near}
+		order = [5][]P{j.book.Bootstrap, cached, j.book.Near, lately}
 	}
 	for _, list := range order {
 		if i < len(list) {
@@ -207,7 +207,8 @@ func (j *Joiner[P]) answered(now Moment, ev *Event[P], out []Action[P]) []Action
 	for i := range a.N {
 		j.hear(a.Referrals[i])
 	}
-	if t := j.find(ev.Peer, toStore, asking); t != nil {
+	j.note(ev.Peer)
+	if t := j.find(ev.Peer, toStore, asking, waiting); t != nil {
 		return j.told(now, t, a, out)
 	}
 	t := j.find(ev.Peer, toLogIn, asking)
@@ -251,6 +252,19 @@ func (j *Joiner[P]) told(now Moment, t *try[P], a *Answer[P], out []Action[P]) [
 		}
 	}
 	return out
+}
+
+// answering are those kept by note.
+func (j *Joiner[P]) answering() []P { return j.lately[:min(int(j.lateN), maxLately)] }
+
+// note keeps who answered, for the next round.
+func (j *Joiner[P]) note(p P) {
+	if !contains(j.answering(), p) && !contains(j.book.Bootstrap, p) {
+		j.lately[int(j.lateN)%maxLately] = p
+		if j.lateN++; j.lateN == 2*maxLately {
+			j.lateN = maxLately
+		}
+	}
 }
 
 func (j *Joiner[P]) hear(p P) {
@@ -323,8 +337,9 @@ func (j *Joiner[P]) keep(p P) {
 	}
 }
 
-// lost: a neighbour is gone. The last one is urgent.
+// lost: a server that the node is connected to is gone. The last one is urgent.
 func (j *Joiner[P]) lost(now Moment, p P, unit func() float64) {
+	j.unstored(p) // who is gone has our record no more
 	for i, k := range j.kept[:j.keptN] {
 		if k != p {
 			continue
@@ -333,12 +348,11 @@ func (j *Joiner[P]) lost(now Moment, p P, unit func() float64) {
 		j.kept[i] = j.kept[j.keptN]
 		j.retry = j.retry.Up(calendar(now)) // service lasted until now
 		j.beginRound()
-		j.launch = now
-		j.again = againAfter
+		j.launch, j.again = now, againAfter
 		if j.keptN > 0 {
-			j.launch = now + time.Duration(unit()*float64(j.cfg.Stagger))
+			j.launch += time.Duration(unit() * float64(j.cfg.Stagger))
 			j.againSoon(now, unit)
 		}
+		break
 	}
-	j.unstored(p) // who is gone has our record no more
 }

@@ -283,11 +283,12 @@ func (g *Gate[P]) growing(now Moment) bool {
 }
 
 // refersFirst says that naming others is worth more than serving: enough of them
-// are new.
+// are new, and so is this server. To one that was up before, servers that lost their
+// neighbours look new, too.
 func (g *Gate[P]) refersFirst(now Moment) bool {
 	// The newest enoughFresh entries lie together.
 	r := &g.peers[(g.newest+known-enoughFresh+1)%known]
-	return g.cfg.Off.Has(ReferFirst) && r.ok && now-r.from < freshFor
+	return g.cfg.Off.Has(ReferFirst) && r.ok && now-r.from < freshFor && now-g.born < stormUptime
 }
 
 // Joined says that a peer came in through this server. One that serves is named to

@@ -117,6 +117,9 @@ const (
 	maxTries = 16
 	// maxHeard referrals are kept, the newest are asked first.
 	maxHeard = 12
+	// maxLately of those that answered are asked again in the next round, before the
+	// bootstrap nodes, which have others to answer.
+	maxLately = 8
 	// maxMet is how many of those asked lately are remembered, not to be asked again
 	// in the same round.
 	maxMet = 24
@@ -138,7 +141,10 @@ const (
 	// publication; each time after that twice as late.
 	againAfter = time.Second
 	againMost  = time.Minute
-	maxKept    = 4 // neighbours
+	// spare holders may be missing, and every record is still held by one.
+	spare = 2
+	// maxKept neighbours: one let the node in, and others hold its records.
+	maxKept = 8
 )
 
 // Joiner is the client side: it decides whom a node asks, when, and when it tries
@@ -158,7 +164,9 @@ type Joiner[P comparable] struct {
 	heardN uint8
 	metN   uint8
 	keptN  uint8
+	lateN  uint8 // answers noted in lately
 	heard  [maxHeard]P
+	lately [maxLately]P // who answered, the bootstrap nodes left out
 	met    [maxMet]P
 	kept   [maxKept]P
 	tries  [maxTries]try[P]
@@ -263,7 +271,11 @@ func (j *Joiner[P]) expire(now Moment, unit func() float64, out []Action[P]) []A
 		case t.step == waiting && (t.aim == toStore || j.keptN == 0):
 			out = append(out, j.begin(now, t))
 		case t.aim == toStore:
-			t.step = free
+			if t.step == doing {
+				t.step = free
+			} else { // the answer may be late, and is still welcome
+				t.step, t.due = waiting, now+j.cfg.Patience
+			}
 			j.againSoon(now, unit)
 		default:
 			if t.step == asking {

@@ -73,7 +73,7 @@ func (j *Joiner[P]) againSoon(now Moment, unit func() float64) {
 	}
 	var wait time.Duration
 	j.retry, wait = j.retry.Fail(calendar(now), unit())
-	if j.whole && j.stored > 0 {
+	if j.whole && int(j.target)-int(j.stored) <= spare {
 		wait += j.leisure(unit)
 	}
 	if at := now + wait; j.publish == 0 || at < j.publish {

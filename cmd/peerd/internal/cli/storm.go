@@ -185,11 +185,15 @@ func stormTable(out io.Writer, results []stormlab.Result) {
 	row("least possible (99 %)", func(r stormlab.Result) string { return secs(r.BoundS) })
 	row("never back", func(r stormlab.Result) string { return fmt.Sprintf("%d of %d", r.NeverBack, r.Counted) })
 	row("attempts per success", func(r stormlab.Result) string { return fmt.Sprintf("%.2f", r.AttemptsPerSuccess) })
+	row("log-in connections per success", func(r stormlab.Result) string { return fmt.Sprintf("%.2f", r.DialsPerSuccess) })
 	row("wasted per success", func(r stormlab.Result) string { return fmt.Sprintf("%.3f", r.WastedPerSuccess) })
 	row("attempts at bootstrap nodes", func(r stormlab.Result) string { return fmt.Sprintf("%.1f %%", 100*r.BootstrapAttemptShare) })
 	row("busiest node, of its capacity", func(r stormlab.Result) string { return fmt.Sprintf("%.0f %%", 100*r.PeakBusy) })
 	row("queue, 99 %", func(r stormlab.Result) string { return fmt.Sprintf("%.1f ms", r.QueueP99MS) })
 	row("goodput while overloaded", func(r stormlab.Result) string { return fmt.Sprintf("%.0f %%", 100*r.Goodput) })
+	if slices.ContainsFunc(results, func(r stormlab.Result) bool { return r.Goodput < 1 }) {
+		row("normal again after the load", func(r stormlab.Result) string { return secs(r.RecoveredS) })
+	}
 	row("servers enough again", func(r stormlab.Result) string { return secs(r.ServersBackS) })
 	row("calls dropped", func(r stormlab.Result) string { return fmt.Sprintf("%d of %d", r.CallsDropped, r.Calls) })
 	row("logged out over 5 s", func(r stormlab.Result) string { return fmt.Sprint(r.LoggedOutOver5s) })

@@ -1,7 +1,8 @@
+//go:build !race
+
 package stormlab
 
 import (
-	"context"
 	"os"
 	"testing"
 )
@@ -19,39 +20,21 @@ type bound struct {
 // bounds are those of the issue where it names one, and otherwise keep what was
 // reached with room to spare.
 func bounds() map[string]bound {
-	b := bound{t99: 10, attempts: 3.2, wasted: 0.05, boot: 0.02, busy: 1.05, queue: 50}
+	b := bound{t99: 10, attempts: 4, wasted: 0.05, boot: 0.02, busy: 1, queue: 50}
 	with := func(change func(*bound)) bound { c := b; change(&c); return c }
 	return map[string]bound{
 		"warm":        b,
-		"warm90":      with(func(b *bound) { b.t99, b.attempts = 20, 15 }),
+		"warm90":      with(func(b *bound) { b.t99, b.attempts = 20, 40 }),
 		"cold":        with(func(b *bound) { b.t99, b.attempts, b.boot = 3*DefaultModel().GrowthBound(1000).Seconds(), 6, 1 }),
 		"skype-2007":  with(func(b *bound) { b.t99, b.attempts = 30, 40 }),
 		"skype-2010":  with(func(b *bound) { b.t99, b.attempts, b.boot = 30, 0, 1 }),
 		"flash-crowd": with(func(b *bound) { b.boot = 1 }),
-		"attack":      b,
+		"attack":      with(func(b *bound) { b.attempts = 5 }),
 		"office":      with(func(b *bound) { b.attempts = 5 }),
 		"rolling":     with(func(b *bound) { b.boot = 1 }),
 		"lone":        with(func(b *bound) { b.attempts, b.boot = 12, 1 }),
 		"echo":        b,
 	}
-}
-
-func simulate(t *testing.T, o Options) Result {
-	t.Helper()
-	if o.Nodes == 0 {
-		o.Nodes = 1000
-	}
-	if o.Policy == "" {
-		o.Policy = string(Ours)
-	}
-	if o.Model == (Model{}) {
-		o.Model = DefaultModel()
-	}
-	r, err := Run(context.Background(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 // check holds one run against its bounds.
@@ -61,7 +44,11 @@ func check(t *testing.T, r Result) {
 	fail := func(what string, got, most float64) {
 		t.Errorf("%s, seed %d: %s is %.3f, at most %.3f is allowed", r.Scenario, r.Seed, what, got, most)
 	}
-	if r.NeverBack != 0 || r.LoggedOutOver5s != 0 && r.Scenario != "flash-crowd" || r.CallsDropped != 0 {
+	out := 0
+	if r.Scenario == "flash-crowd" || r.Scenario == "skype-2007" { // docs/storm.md says how many, and why
+		out = 5
+	}
+	if r.NeverBack != 0 || r.LoggedOutOver5s > out || r.CallsDropped != 0 {
 		t.Errorf("%s, seed %d: %d never back, %d logged out, %d calls dropped", r.Scenario, r.Seed, r.NeverBack, r.LoggedOutOver5s, r.CallsDropped)
 	}
 	for _, c := range []struct {
@@ -81,22 +68,25 @@ func check(t *testing.T, r Result) {
 	if b.attempts > 0 && r.AttemptsPerSuccess > b.attempts {
 		fail("attempts per success", r.AttemptsPerSuccess, b.attempts)
 	}
-	if r.Scenario == "skype-2010" && r.Goodput < 0.85 {
-		t.Errorf("%s, seed %d: goodput %.2f", r.Scenario, r.Seed, r.Goodput)
+	if r.Scenario == "skype-2010" && (r.Goodput < 0.9 || r.RecoveredS < 0 || r.RecoveredS > 10) {
+		t.Errorf("%s, seed %d: goodput %.2f, normal again after %.1f s", r.Scenario, r.Seed, r.Goodput, r.RecoveredS)
 	}
 }
 
+// TestScenariosKeepTheirBounds runs 30 seeds of each scenario. Like all that takes
+// long here it is built without the race detector: a run is one goroutine.
 func TestScenariosKeepTheirBounds(t *testing.T) {
 	t.Parallel()
+	const seeds = 30
 	for _, sc := range Scenarios() {
 		t.Run(sc.Name, func(t *testing.T) {
 			t.Parallel()
-			seeds := 3
+			nodes := 1000
 			if sc.Load > 0 || sc.Echo || sc.RollFor > 0 {
-				seeds = 1 // millions of questions each
+				nodes = 300 // they last, or are millions of questions
 			}
-			for seed := range seeds {
-				check(t, simulate(t, Options{Scenario: sc.Name, Seed: uint64(100 + seed), Change: shortLoad}))
+			for seed := range uint64(seeds) {
+				check(t, simulate(t, Options{Scenario: sc.Name, Nodes: nodes, Seed: 100 + seed, Change: shortLoad}))
 			}
 		})
 	}
@@ -182,45 +172,6 @@ func TestBaselinesAreWorse(t *testing.T) {
 		r := simulate(t, Options{Scenario: "warm", Policy: string(p), Seed: 1})
 		if r.T99 > 0 && r.T99 < 2*ours.T99 {
 			t.Errorf("%s: T99 %.2f s, ours %.2f s: is the baseline run at all?", p, r.T99, ours.T99)
-		}
-	}
-}
-
-func TestARunRepeats(t *testing.T) {
-	t.Parallel()
-	a := simulate(t, Options{Scenario: "skype-2007", Seed: 5})
-	b := simulate(t, Options{Scenario: "skype-2007", Seed: 5})
-	c := simulate(t, Options{Scenario: "skype-2007", Seed: 6})
-	if a.T99 != b.T99 || a.AttemptsPerSuccess != b.AttemptsPerSuccess {
-		t.Error("two runs of one seed differ")
-	}
-	if a.AttemptsPerSuccess == c.AttemptsPerSuccess {
-		t.Error("two seeds give the same run")
-	}
-}
-
-func TestARunCanBeStopped(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := Run(ctx, Options{Nodes: 1000, Scenario: "warm", Policy: string(Ours), Model: DefaultModel()}); err == nil {
-		t.Error("a cancelled run gave a result")
-	}
-}
-
-func TestOptionsAreChecked(t *testing.T) {
-	t.Parallel()
-	good := Options{Nodes: 100, Scenario: "warm", Policy: string(Ours)}
-	for _, change := range []func(*Options){
-		func(o *Options) { o.Nodes = 1 },
-		func(o *Options) { o.Scenario = "tea" },
-		func(o *Options) { o.Policy = "hope" },
-		func(o *Options) { o.Without = []string{"luck"} },
-		func(o *Options) { o.Policy, o.Without = string(FixedRetry), []string{"slots"} },
-	} {
-		o := good
-		if change(&o); o.Check() == nil {
-			t.Errorf("%+v was accepted", o)
 		}
 	}
 }

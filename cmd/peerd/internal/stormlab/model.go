@@ -14,7 +14,8 @@ import (
 // Model holds every number that a run assumes. It is printed with each result.
 type Model struct {
 	// What work takes of a server's processor.
-	LogIn      time.Duration // one connection: handshake, identify, reservation
+	LogIn      time.Duration // one connection: handshake, identify
+	Proof      time.Duration // dialling a newcomer back
 	Put        time.Duration // one record, on an open connection
 	LookUp     time.Duration // one step of somebody's search
 	InCall     time.Duration // moving one relayed call to this server
@@ -29,15 +30,23 @@ type Model struct {
 	Resend     time.Duration // what a lost datagram costs a handshake or a search
 	Able       float64       // s: share of the nodes that can be dialled and so can serve
 	Serving    float64       // share of the nodes that serve while all is calm
-	WarmUp     time.Duration // w: from being logged in to serving, where nobody knew one before
+	Few        int           // below so many servers all that can serve do
+	Records    int           // of each node, each at the Copies servers closest to its key
+	Copies     int
+	DialTrips  int           // round trips until a connection is of use: handshake, identify
+	StoreTrips int           // until a record is stored where there was no connection: handshake, put
+	ProofTrips int           // from being connected to being proven reachable
+	Look       time.Duration // a node that could serve considers it so often
+	StepLimit  time.Duration // a server that does not answer holds up a search this long
 	StartIn    time.Duration // all start within this time
 	Slow       float64       // share of slow nodes
 	SlowFactor float64       // by how much their work takes longer
-	Moved      float64       // share of the nodes with another address after a restart
+	Moved      float64       // share with another address after a restart, unless the scenario has its own
 	Cache      int           // peers remembered
 	Contacts   int           // contacts whose last addresses are remembered
 	Bootstrap  int           // bootstrap nodes
-	Detect     time.Duration // a dead neighbour is noticed within this time and a second
+	PingEvery  time.Duration // one neighbour is pinged so often
+	Detect     time.Duration // a dead one is noticed so long after its ping, the other dead ones a round trip later
 	Breadth    int           // servers that a reader asks for a record
 }
 
@@ -45,20 +54,31 @@ type Model struct {
 // otherwise: docs/storm.md says which is which.
 func DefaultModel() Model {
 	return Model{
-		LogIn: 3 * time.Millisecond, Put: 500 * time.Microsecond, LookUp: 30 * time.Microsecond,
-		InCall: 500 * time.Microsecond, Refusal: 15 * time.Microsecond, Unread: time.Microsecond,
+		LogIn: 1150 * time.Microsecond, Proof: 900 * time.Microsecond, Put: 60 * time.Microsecond, LookUp: 15 * time.Microsecond,
+		InCall: 500 * time.Microsecond, Refusal: 12 * time.Microsecond, Unread: time.Microsecond,
 		RefuseDial: 300 * time.Microsecond, Capacity: 0.5,
 		Link: 100_000, RTT: 100 * time.Millisecond, Loss: 0.01, Resend: 300 * time.Millisecond,
-		Able: 0.2, Serving: 0.05, WarmUp: time.Second, StartIn: 500 * time.Millisecond,
-		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
-		Detect: 3 * time.Second, Breadth: 8,
+		Able: 0.2, Serving: 0.05, StartIn: 500 * time.Millisecond,
+		Few: 64, Records: 2, Copies: 3, DialTrips: 2, StoreTrips: 2, ProofTrips: 3, Look: time.Second,
+		StepLimit: 400 * time.Millisecond,
+		Slow:      0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
+		PingEvery: time.Second, Detect: 1400 * time.Millisecond, Breadth: 8,
 	}
 }
 
 // perLogIn is the work that one whole log-in takes of all servers together: a
-// neighbour, and the record at the three servers closest to its key.
+// neighbour that dials back, a search for each record, and the servers that take it.
 func (m Model) perLogIn() time.Duration {
-	return m.LogIn + 3*(m.LogIn+m.Put+m.Refusal) + m.Refusal + 3*m.LookUp
+	holders := time.Duration(m.Records * m.Copies)
+	return m.Refusal + m.LogIn + m.Proof + holders*(2*m.LookUp+m.Refusal+m.LogIn+m.Put)
+}
+
+// WarmUp is w: the mean time from being in to serving, where nobody knew one before.
+func (m Model) WarmUp() time.Duration { return time.Duration(m.ProofTrips)*m.RTT + m.Look/2 }
+
+// calm is the share of the nodes able to serve that do while all is calm.
+func (m Model) calm(nodes int) float64 {
+	return min(1, max(m.Serving/m.Able, float64(m.Few)/(m.Able*float64(nodes))))
 }
 
 // K is how many log-ins per second one server serves.
@@ -70,7 +90,7 @@ func (m Model) C0() float64 { return float64(m.Bootstrap) * m.K() }
 // GrowthBound is the least T99 of a cold start of n nodes: capacity grows by those
 // who are in and serve after the warm-up, L' = C0 + k s L(t-w).
 func (m Model) GrowthBound(n int) time.Duration {
-	k, w := m.K()*m.Able, m.WarmUp.Seconds()
+	k, w := m.K()*m.Able, m.WarmUp().Seconds()
 	low, high := 0.0, k
 	for range 60 { // g = k s e^(-g w)
 		if g := (low + high) / 2; g < k*math.Exp(-g*w) {
@@ -94,7 +114,7 @@ func (m Model) gate(factor float64, off storm.Options) storm.GateConfig {
 	cfg.Capacity, cfg.Off = m.Capacity, off
 	cfg.Cost = [storm.Classes]time.Duration{
 		storm.InCall: slower(m.InCall), storm.SetUp: slower(m.InCall), storm.Presence: slower(m.LogIn + m.Put),
-		storm.LogIn: slower(m.LogIn), storm.LookUp: slower(m.LookUp), storm.Refresh: slower(m.LogIn),
+		storm.LogIn: slower(m.LogIn + m.Proof), storm.LookUp: slower(m.LookUp), storm.Refresh: slower(m.LogIn),
 	}
 	cfg.Refusal, cfg.Unread = slower(m.Refusal), slower(m.Unread)
 	return cfg

@@ -13,7 +13,7 @@ type naive struct {
 	seq   uint32 // of the timer that counts
 	tries uint8
 	state naiveState
-	left  [3]uint32 // servers that shall still take the record
+	left  [maxHolders]uint32 // servers that shall still take a record
 }
 
 type naiveState uint8
@@ -53,6 +53,7 @@ func (s *sim) naiveDial(id uint32) {
 		peer = book.Cached[s.rng.IntN(len(book.Cached))]
 	}
 	s.attempt(n, peer)
+	s.dials(n)
 	s.at(s.way()+s.resends(), event{
 		kind: evDial, to: peer, from: id, gen: n.gen, aux: uint8(storm.LogIn), x: int64(s.now + naiveTimeout),
 	})
@@ -125,8 +126,10 @@ func (s *sim) naiveStore(id uint32, n *node, v *naive) {
 		return
 	}
 	v.state = naiveStoring
-	v.left = [3]uint32{nobody, nobody, nobody}
-	for i, p := range s.around(id, n, len(v.left)) {
+	for i := range v.left {
+		v.left[i] = nobody
+	}
+	for i, p := range s.around(id, n) {
 		v.left[i] = p
 		s.at(s.way()+s.resends(), event{
 			kind: evStore, to: p, from: id, gen: n.gen, aux: uint8(storm.Presence), x: int64(s.now + naiveTimeout),

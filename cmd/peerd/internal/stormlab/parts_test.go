@@ -2,6 +2,7 @@ package stormlab
 
 import (
 	"cmp"
+	"context"
 	"image/png"
 	"math/rand/v2"
 	"os"
@@ -101,6 +102,63 @@ func TestPictureShowsEachPolicy(t *testing.T) {
 	for _, want := range [][3]uint8{{0x1f, 0x4e, 0x79}, {0xe0, 0x8a, 0x2c}} {
 		if !tones[want] {
 			t.Errorf("no line in colour %x", want)
+		}
+	}
+}
+
+func simulate(t *testing.T, o Options) Result {
+	t.Helper()
+	if o.Nodes == 0 {
+		o.Nodes = 1000
+	}
+	if o.Policy == "" {
+		o.Policy = string(Ours)
+	}
+	if o.Model == (Model{}) {
+		o.Model = DefaultModel()
+	}
+	r, err := Run(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestARunRepeats(t *testing.T) {
+	t.Parallel()
+	a := simulate(t, Options{Scenario: "skype-2007", Seed: 5})
+	b := simulate(t, Options{Scenario: "skype-2007", Seed: 5})
+	c := simulate(t, Options{Scenario: "skype-2007", Seed: 6})
+	if a.T99 != b.T99 || a.AttemptsPerSuccess != b.AttemptsPerSuccess {
+		t.Error("two runs of one seed differ")
+	}
+	if a.AttemptsPerSuccess == c.AttemptsPerSuccess {
+		t.Error("two seeds give the same run")
+	}
+}
+
+func TestARunCanBeStopped(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, Options{Nodes: 1000, Scenario: "warm", Policy: string(Ours), Model: DefaultModel()}); err == nil {
+		t.Error("a cancelled run gave a result")
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	good := Options{Nodes: 100, Scenario: "warm", Policy: string(Ours)}
+	for _, change := range []func(*Options){
+		func(o *Options) { o.Nodes = 1 },
+		func(o *Options) { o.Scenario = "tea" },
+		func(o *Options) { o.Policy = "hope" },
+		func(o *Options) { o.Without = []string{"luck"} },
+		func(o *Options) { o.Policy, o.Without = string(FixedRetry), []string{"slots"} },
+	} {
+		o := good
+		if change(&o); o.Check() == nil {
+			t.Errorf("%+v was accepted", o)
 		}
 	}
 }

@@ -46,7 +46,9 @@ type Result struct {
 	NeverBack int      `json:"never_back"`
 	// AttemptsPerSuccess counts every question for a log-in and every dial that nobody
 	// asked about, to the living and to the dead, by the nodes that came back.
+	// Nearly all are questions of one datagram; DialsPerSuccess counts the connections made to log in.
 	AttemptsPerSuccess    float64     `json:"attempts_per_success"`
+	DialsPerSuccess       float64     `json:"log_in_dials_per_success"`
 	WastedPerSuccess      float64     `json:"wasted_per_success"`
 	BootstrapAttemptShare float64     `json:"bootstrap_attempt_share"`
 	PeakBusy              float64     `json:"peak_busy"`
@@ -59,8 +61,9 @@ type Result struct {
 	ServersBackS          float64     `json:"servers_back_s"` // servers at 90 % of need from here on; -1 never
 	Servers               int         `json:"servers"`        // at the end
 	EchoLoad              float64     `json:"echo_load,omitempty"`
-	BoundS                float64     `json:"bound_s"` // the least T99 the model allows
-	TookS                 float64     `json:"took_s"`  // of this machine's time
+	RecoveredS            float64     `json:"recovered_s"` // from the end of an overload until all is normal; -1 never
+	BoundS                float64     `json:"bound_s"`     // the least T99 the model allows
+	TookS                 float64     `json:"took_s"`      // of this machine's time
 	Model                 ModelResult `json:"model"`
 
 	BackSeries, BusySeries, BootSeries []float64 `json:"-"`
@@ -95,7 +98,7 @@ type ModelResult struct {
 func (m Model) result(dead float64) ModelResult {
 	us := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 	return ModelResult{
-		C0: m.C0(), K: m.K(), S: m.Able, Serving: m.Serving, W: m.WarmUp.Seconds(), RTT: m.RTT.Seconds(),
+		C0: m.C0(), K: m.K(), S: m.Able, Serving: m.Serving, W: m.WarmUp().Seconds(), RTT: m.RTT.Seconds(),
 		CostLogIn: us(m.LogIn), CostPut: us(m.Put), CostRefuse: us(m.Refusal), CostWhole: us(m.perLogIn()),
 		CostLookUp: us(m.LookUp), CostDialNo: us(m.RefuseDial), CostUnread: us(m.Unread), Capacity: m.Capacity,
 		Loss: m.Loss, DeadCache: dead, Slow: m.Slow, SlowFactor: m.SlowFactor, Moved: m.Moved,
@@ -158,7 +161,7 @@ func (s *sim) result() Result {
 		Nodes: len(s.nodes), HorizonS: s.scenario.Horizon.Seconds(),
 		T50: t.quantile(0.5), T90: t.quantile(0.9), T99: t.quantile(0.99), T100: t.quantile(1),
 		Counted: t.nodes, NeverBack: t.missing + t.relapsed,
-		AttemptsPerSuccess: float64(t.attempts) / successes, WastedPerSuccess: float64(t.wasted) / successes,
+		AttemptsPerSuccess: float64(t.attempts) / successes, DialsPerSuccess: float64(t.dials) / successes, WastedPerSuccess: float64(t.wasted) / successes,
 		BootstrapAttemptShare: float64(t.toBootstrap) / max(float64(t.attempts), 1),
 		QueueP99MS:            t.queueP99(), Goodput: 1,
 		Calls: len(s.calls), CallsDropped: t.callsDropped, TurnedAway: t.dropped, LoggedOutOver5s: t.loggedOut,
@@ -178,7 +181,7 @@ func (s *sim) result() Result {
 		r.BackSeries = append(r.BackSeries, float64(v))
 	}
 	r.BusySeries, r.BootSeries = t.busy, t.bootBusy
-	r.ServersBackS, r.EchoLoad = s.serversBack(), s.echoLoad()
+	r.ServersBackS, r.EchoLoad, r.RecoveredS = s.serversBack(), s.echoLoad(), s.recovered()
 	return r
 }
 

@@ -12,12 +12,12 @@ type Scenario struct {
 	Name string
 	What string // in one line
 
-	Dead    float64       // share of every cache that is dead
+	Dead    float64       // share of the nodes that come back elsewhere, and so of every cache that is dead
 	Cold    bool          // caches and records are gone
 	Stay    float64       // share of the nodes that do not restart
 	Horizon time.Duration // the run ends here
 
-	Late               float64       // share of the servers that return late
+	Late               float64       // share of those that can serve that return late, all bootstrap nodes among them
 	LateMin, LateMax   time.Duration // between these
 	Kill               float64       // share of the servers that die for good
 	Load               float64       // log-ins offered by others to each server, times its capacity
@@ -46,12 +46,12 @@ func Scenarios() []Scenario {
 		{Name: "warm90", What: "all restart at once, nine tenths of every cache are dead", Dead: 0.9, Horizon: 2 * minute},
 		{Name: "cold", What: "all restart at once, caches and records gone, two bootstrap nodes", Cold: true, Horizon: 5 * minute},
 		{
-			Name: "skype-2007", What: "all restart under full call load, four of five servers return after 30 to 120 s",
+			Name: "skype-2007", What: "all restart under full call load, four of five servers and the bootstrap nodes return after 30 to 120 s",
 			Dead: 0.5, Horizon: 5 * minute, Stay: 0.05, Late: 0.8, LateMin: 30 * time.Second, LateMax: 2 * minute, Calls: 0.05, CallLoad: 0.5,
 		},
 		{
 			Name: "skype-2010", What: "30 % of the servers die at the peak, 100 times the load on the rest, answers up to 10 s late",
-			Dead: 0.3, Horizon: 2 * minute, Stay: 1, Kill: 0.3, Load: 100, LoadFor: 30 * time.Second,
+			Dead: 0.3, Horizon: minute, Stay: 1, Kill: 0.3, Load: 100, LoadFor: 30 * time.Second,
 			LateAnswers: 0.3, LateBy: 10 * time.Second, Calls: 0.1, CallLoad: 0.1,
 		},
 		{Name: "flash-crowd", What: "ten times as many new nodes as there are", Stay: 1, New: 10. / 11, NewIn: 10 * time.Second, Horizon: 3 * minute},

@@ -40,6 +40,8 @@ type work struct {
 	kind     kind
 	class    storm.Class
 	stranger bool // not one of the nodes
+	fresh    bool // there was no connection before
+	unasked  bool
 }
 
 // lineLimit bounds the work that waits.
@@ -101,7 +103,7 @@ func (s *sim) noticeLoss(client, id uint32) {
 	}
 	for _, r := range n.rel {
 		if r.server == id {
-			d := time.Second + time.Duration(s.rng.Float64()*float64(s.model.Detect))
+			d := s.model.Detect + s.within(s.model.PingEvery)
 			s.at(d, event{kind: evLost, to: client, from: id, gen: n.gen})
 			return
 		}
@@ -145,8 +147,9 @@ func (s *sim) asked(e *event) {
 	}
 	n := &s.nodes[e.from]
 	v := &s.servers[p.server]
+	beside := e.aux&besideSearch != 0 // question and answer went with the search
 	q := storm.Question[uint32]{
-		From: e.from, Class: storm.Class(e.aux), Prefix: s.prefix(e.from), Slot: time.Duration(e.x),
+		From: e.from, Class: storm.Class(e.aux &^ besideSearch), Prefix: s.prefix(e.from), Slot: time.Duration(e.x),
 		Serves: n.is(able), Ticket: !s.scenario.Cold && !n.is(fresh) && !n.is(hostile),
 	}
 	i := s.answer()
@@ -155,14 +158,17 @@ func (s *sim) asked(e *event) {
 		return
 	}
 	var extra time.Duration
-	if p.is(late) && s.now < before+s.scenario.LoadFor {
+	if p.is(late) && s.answersLate() {
 		extra = time.Duration(s.rng.Float64() * float64(s.scenario.LateBy))
 	}
-	if s.isLost() {
+	if !beside && s.isLost() {
 		s.unused = append(s.unused, i)
 		return
 	}
-	s.at(s.way()+extra, event{kind: evAnswer, to: e.from, from: e.to, gen: e.gen, x: int64(i)})
+	if !beside {
+		extra += s.way()
+	}
+	s.at(extra, event{kind: evAnswer, to: e.from, from: e.to, gen: e.gen, x: int64(i)})
 }
 
 // ask puts a question to a server and says whether there is an answer.
@@ -222,14 +228,16 @@ func (s *sim) work(e *event) {
 	w := work{came: s.now, deadline: time.Duration(e.x) - s.model.RTT, client: e.from, gen: e.gen, kind: e.kind, class: storm.Class(e.aux)}
 	switch e.kind {
 	case evStore:
-		w.cost, w.class = s.model.Put, storm.Presence
-		if !s.connected(n, e.to) {
+		w.cost, w.class, w.unasked = s.model.Put, storm.Presence, e.aux&besideSearch != 0
+		if w.fresh = !s.connected(n, e.to); w.fresh {
 			w.cost += s.model.LogIn
 		}
 	case evMoved:
 		w.cost, w.class, w.stranger = s.model.InCall, storm.InCall, true
 	default:
-		w.cost = s.model.LogIn
+		if w.cost = s.model.LogIn; w.class != storm.Refresh {
+			w.cost += s.model.Proof
+		}
 	}
 	if s.policy == Ours && !s.off.Has(storm.AskFirst) && e.kind != evMoved && !s.unasked(v, &w) {
 		s.at(s.way(), event{kind: evRefused, to: e.from, from: e.to, gen: e.gen})
@@ -308,12 +316,19 @@ func (s *sim) done(e *event) {
 	v := &s.servers[p.server]
 	w := v.current
 	useful := w.cost
+	if w.stranger && s.now <= w.deadline {
+		s.tally.done = bump(s.tally.done, s.calmSecond(w.came))
+	}
 	if s.now > w.deadline || (!w.stranger && s.nodes[w.client].gen != w.gen) {
 		s.tally.wasted++
 		useful = 0
 	}
 	v.charge(s, w.cost, useful)
-	if s.policy == Ours {
+	switch {
+	case s.policy != Ours:
+	case w.unasked:
+		s.recorder(v.id).Spent(s.now, &v.gate, w.class, w.cost)
+	default:
 		s.recorder(v.id).Finished(s.now, &v.gate, w.class, w.cost)
 	}
 	switch {
@@ -332,14 +347,19 @@ func (s *sim) reply(v *server, w *work) {
 		return
 	}
 	e := event{to: w.client, from: v.id, gen: w.gen, x: int64(s.nodes[v.id].gen), kind: evStored}
-	if w.kind == evDial {
-		e.kind = evConnected
+	trips := 0
+	switch {
+	case w.kind == evDial:
+		e.kind, trips = evConnected, s.model.DialTrips-1
+	case w.fresh:
+		trips = s.model.StoreTrips - 1
 	}
 	v.clients = append(v.clients, w.client)
-	s.at(s.way()+s.model.RTT+s.resends(), e)
+	s.at(s.way()+s.trips(trips), e)
 }
 
-func (s *sim) second() int { return int((s.now - before) / time.Second) }
+// second counts from the storm on, and before it downwards from 0.
+func (s *sim) second() int { return int(s.now/time.Second) - int(before/time.Second) }
 
 // charge counts processor time.
 func (v *server) charge(s *sim, busy, useful time.Duration) {

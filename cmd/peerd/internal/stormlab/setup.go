@@ -2,6 +2,7 @@ package stormlab
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/peerd/peerd/node/storm"
@@ -34,7 +35,7 @@ func newSim(o Options, sc Scenario) *sim {
 	}
 	s.gates[0], s.gates[1] = s.model.gate(1, s.off), s.model.gate(s.model.SlowFactor, s.off)
 	s.joinerCfg = storm.DefaultJoinerConfig()
-	s.joinerCfg.Off = s.off
+	s.joinerCfg.Copies, s.joinerCfg.Off = s.model.Records*s.model.Copies, s.off
 	if s.policy != Ours {
 		s.naive = make([]naive, len(s.nodes))
 	}
@@ -50,19 +51,20 @@ func newSim(o Options, sc Scenario) *sim {
 func (s *sim) populate() {
 	sc, m := &s.scenario, &s.model
 	known := len(s.nodes) - int(sc.New*float64(len(s.nodes)))
+	calm := m.calm(known)
 	var ids []uint32
 	for i := range s.nodes {
 		n := &s.nodes[i]
-		n.key, n.server, n.backAt, n.lost = s.rng.Uint32(), -1, -1, -1
-		for k := range n.rel {
-			n.rel[k].server, n.hold[k].server, n.listed[k] = nobody, nobody, nobody
+		n.clear()
+		for r := range n.records {
+			n.records[r].key = s.rng.Uint32()
 		}
 		boot := i < m.Bootstrap
 		n.set(fresh, i >= known)
 		n.set(hostile, !boot && s.chance(sc.Attackers))
 		can := boot || (!n.is(hostile) && s.chance(m.Able))
 		n.set(able, can)
-		n.set(serves, boot || can && (s.policy != Ours || s.chance(m.Serving/m.Able)))
+		n.set(serves, boot || can && (s.policy != Ours || !sc.Cold && !n.is(fresh) && s.chance(calm)))
 		n.set(slow, !boot && s.chance(m.Slow))
 		if boot {
 			s.bootstrap = append(s.bootstrap, uint32(i))
@@ -72,12 +74,17 @@ func (s *sim) populate() {
 			ids = append(ids, uint32(i))
 		}
 	}
+	s.twice = slices.Concat(s.bootstrap, s.bootstrap)
 	s.servers = make([]server, len(ids))
 	s.insideAt = make([]int32, len(ids))
 	for i := range s.insideAt {
 		s.insideAt[i] = -1
 	}
-	s.keys = newKeyspace(ids, func(id uint32) uint32 { return s.nodes[id].key })
+	s.keys = newKeyspace(ids, func(id uint32) uint32 { return s.nodes[id].records[0].key })
+	if sc.Stay < 1 && !sc.Cold { // who was elsewhere when others learned of it
+		s.portion(sc.Dead, elsewhere, func(n *node) bool { return n.is(able) })
+		s.portion(sc.Dead, elsewhere, func(n *node) bool { return !n.is(able) })
+	}
 	for left := sc.Office; left > 0; {
 		if n := &s.nodes[s.rng.IntN(len(s.nodes))]; !n.is(able) && !n.is(office) {
 			n.set(office, true)
@@ -86,10 +93,24 @@ func (s *sim) populate() {
 	}
 }
 
+// portion sets a flag of a share of those nodes, no bootstrap nodes, that ok chooses.
+func (s *sim) portion(share float64, f flag, ok func(*node) bool) {
+	var ids []uint32
+	for i := s.model.Bootstrap; i < len(s.nodes); i++ {
+		if ok(&s.nodes[i]) {
+			ids = append(ids, uint32(i))
+		}
+	}
+	s.rng.Shuffle(len(ids), func(i, k int) { ids[i], ids[k] = ids[k], ids[i] })
+	for _, id := range ids[:int(share*float64(len(ids))+0.5)] {
+		s.nodes[id].set(f, true)
+	}
+}
+
 func (s *sim) chance(p float64) bool { return p > 0 && s.rng.Float64() < p }
 
 // fillCaches gives each node the servers it remembers. A dead entry is a node
-// that does not exist.
+// that does not exist: the old address of one that comes back elsewhere.
 func (s *sim) fillCaches() {
 	var old []uint32
 	for i := range s.nodes {
@@ -104,29 +125,33 @@ func (s *sim) fillCaches() {
 	if s.scenario.Cold {
 		return
 	}
-	s.cache = make([]uint32, s.model.Cache*len(s.nodes))
-	others := old[s.model.Bootstrap:] // the bootstrap nodes have a list of their own
-	if len(others) == 0 {
-		others = old
-	}
+	others := slices.Clone(old[s.model.Bootstrap:]) // the bootstrap nodes have a list of their own
+	s.cached = min(s.model.Cache, len(others))
+	s.cache = make([]uint32, s.cached*len(s.nodes))
 	for i := range s.cache {
-		s.cache[i] = others[s.rng.IntN(len(others))]
-		if s.chance(s.scenario.Dead) {
-			s.cache[i] = s.ghost()
-		}
+		k := i % s.cached // a part of a shuffle for each node: nobody is remembered twice
+		swap := k + s.rng.IntN(len(others)-k)
+		others[k], others[swap] = others[swap], others[k]
+		s.cache[i] = s.remembered(others[k], s.scenario.Dead)
 	}
 	s.contacts = make([]uint32, s.model.Contacts*len(s.nodes))
 	for i := range s.contacts {
-		s.contacts[i] = s.rng.Uint32N(uint32(len(s.nodes)))
-		if s.chance(s.model.Moved) {
-			s.contacts[i] = s.ghost()
-		}
+		s.contacts[i] = s.remembered(s.rng.Uint32N(uint32(len(s.nodes))), s.model.Moved)
 	}
 	for _, id := range old { // who has long been in is known to all
 		for range 16 {
 			s.joined(before-time.Minute, id, old[s.rng.IntN(len(old))])
 		}
 	}
+}
+
+// remembered is a node as others remember it, or a ghost where that is out of date:
+// because it comes back elsewhere, or in a scenario where few restart, by chance.
+func (s *sim) remembered(id uint32, stale float64) uint32 {
+	if s.nodes[id].is(elsewhere) || s.scenario.Stay == 1 && s.chance(stale) {
+		return s.ghost()
+	}
+	return id
 }
 
 // ghost is a node that does not exist.
@@ -147,7 +172,7 @@ func (s *sim) settle() {
 		if first := s.inside[s.rng.IntN(len(s.inside))]; first != id {
 			s.relate(n, first, s.nodes[first].gen)
 		}
-		for _, p := range s.around(id, n, s.joinerCfg.Copies) {
+		for _, p := range s.around(id, n) {
 			s.keepRecord(n, p, s.nodes[p].gen)
 		}
 		for _, r := range n.rel {
@@ -171,13 +196,7 @@ func (s *sim) settleJoiner(id uint32, n *node) {
 	s.recorder(id).Start(s.now, &n.joiner, &s.joinerCfg, s.book(id))
 	feed(storm.Event[uint32]{Kind: storm.Started})
 	feed(storm.Event[uint32]{Kind: storm.Connected, Peer: n.rel[0].server})
-	var at [4]uint32
-	peers := at[:0]
-	for _, r := range n.hold {
-		if r.server != nobody {
-			peers = append(peers, r.server)
-		}
-	}
+	peers := slices.Clone(s.around(id, n))
 	feed(storm.Event[uint32]{Kind: storm.Found, Peers: peers})
 	for _, p := range peers {
 		feed(storm.Event[uint32]{Kind: storm.Stored, Peer: p})
@@ -192,7 +211,7 @@ func (s *sim) strike() {
 	stays := make([]bool, len(s.nodes))
 	for i := range s.nodes {
 		n := &s.nodes[i]
-		stays[i] = !sc.Cold && !n.is(fresh|hostile) && s.chance(sc.Stay)
+		stays[i] = !sc.Cold && !n.is(fresh|hostile) && (sc.Stay == 1 || !n.is(able) && s.chance(sc.Stay))
 		if stays[i] {
 			n.set(stayed, true)
 			s.settleJoiner(uint32(i), n)
@@ -202,6 +221,7 @@ func (s *sim) strike() {
 	for i := range s.nodes {
 		s.nodes[i].set(up, stays[i])
 	}
+	s.portion(sc.Late, delayed, func(n *node) bool { return n.is(able) })
 	for i := range s.nodes {
 		n, id := &s.nodes[i], uint32(i)
 		switch {
@@ -226,10 +246,10 @@ func (s *sim) restart(id uint32, n *node) {
 	sc := &s.scenario
 	s.down(id)
 	after := s.within(s.model.StartIn)
-	if n.is(serves) && s.chance(sc.Late) {
+	if n.is(delayed) || sc.Late > 0 && int(id) < s.model.Bootstrap {
 		after = sc.LateMin + s.within(sc.LateMax-sc.LateMin)
 	}
-	n.set(moved, s.chance(s.model.Moved))
+	n.set(moved, n.is(elsewhere))
 	s.begin(id, after)
 }
 
@@ -267,7 +287,7 @@ func (s *sim) kill() {
 			continue
 		}
 		n.set(late, s.chance(sc.LateAnswers))
-		s.at(s.within(5*time.Millisecond), event{kind: evLoad, to: id, gen: n.gen})
+		s.queue.push(event{at: before - calmBefore + s.within(loadEvery), kind: evLoad, to: id, gen: n.gen})
 	}
 	s.deadNow = sc.Kill
 	for i := range s.nodes {

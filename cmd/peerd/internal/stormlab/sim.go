@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/peerd/peerd/node/storm"
@@ -26,7 +27,7 @@ const (
 	evDone                  // a server's processor has finished a piece of work
 	evFound                 // a search has ended
 	evLost                  // a node notices that a neighbour is gone
-	evServe                 // a node begins to serve
+	evProven                // a node is proven to be reachable
 	evDown                  // a node dies
 	evRole                  // a node considers serving
 	evLoad                  // others ask a server
@@ -49,15 +50,42 @@ type node struct {
 	from    time.Duration // of its start, or of losing what it had
 	backAt  time.Duration // when it was first back after from; -1 is not yet
 	lost    time.Duration // since when it is not back, for those who were; -1 is back
-	rel     [4]relation   // servers that let it in, as the node believes
-	hold    [4]relation   // servers that have its record
-	listed  [4]uint32     // relays that the record names
-	key     uint32
+	begun   time.Duration // of a search beside a dial; 0 is none
+	told    time.Duration // when the last search ended: it has asked whom it found
+	rel     [8]relation   // servers that let it in, as the node believes
+	listed  [8]uint32     // relays that the record names
+	records [maxRecords]record
 	server  int32 // index in servers; -1 is none
 	gen     uint16
-	held    uint8
 	related uint8
 	flags   flag
+}
+
+const (
+	maxRecords = 2
+	maxCopies  = 3
+	maxHolders = maxRecords * maxCopies
+)
+
+// record is one record of a node.
+type record struct {
+	key  uint32
+	near [maxCopies]uint32 // servers that should have it, as the node believes
+	held [4]uint32         // servers that have it
+	next uint8             // place in held
+}
+
+// clear makes n a node that has never been in.
+func (n *node) clear() {
+	n.server, n.backAt, n.lost = -1, -1, -1
+	for i := range n.rel {
+		n.rel[i].server, n.listed[i] = nobody, nobody
+	}
+	for r := range n.records {
+		k := &n.records[r]
+		k.near = [maxCopies]uint32{nobody, nobody, nobody}
+		k.held = [4]uint32{nobody, nobody, nobody, nobody}
+	}
 }
 
 // relation is with one incarnation of a server.
@@ -66,7 +94,7 @@ type relation struct {
 	epoch  uint16
 }
 
-type flag uint16
+type flag uint32
 
 const (
 	up      flag = 1 << iota // it runs
@@ -82,7 +110,14 @@ const (
 	late // its answers come late
 	office
 	talks
+	elsewhere // it comes back at another address
+	delayed   // it comes back late
 )
+
+// besideSearch marks a question of the class that it is added to as one that went
+// with the search: it takes no time of its own. It marks a record that is given
+// without a question, too.
+const besideSearch = 0x80
 
 func (n *node) is(f flag) bool { return n.flags&f != 0 }
 func (n *node) set(f flag, on bool) {
@@ -105,9 +140,11 @@ type sim struct {
 	nodes     []node
 	naive     []naive
 	servers   []server
-	cache     []uint32 // all caches, one after the other
+	cache     []uint32 // all caches, one after the other, of cached servers each
+	cached    int
 	contacts  []uint32 // likewise
 	bootstrap []uint32
+	twice     []uint32 // the bootstrap nodes, twice
 	inside    []uint32 // nodes that serve and are known to the overlay
 	insideAt  []int32  // their places, by server; -1 is outside
 	keys      *keyspace
@@ -146,6 +183,14 @@ func (s *sim) resends() time.Duration {
 	var d time.Duration
 	for s.isLost() {
 		d += s.model.Resend
+	}
+	return d
+}
+
+// trips is how long n round trips take, one after the other.
+func (s *sim) trips(n int) (d time.Duration) {
+	for range n {
+		d += s.way() + s.way() + s.resends()
 	}
 	return d
 }
@@ -219,8 +264,8 @@ func (s *sim) handle(e *event) {
 		s.heard(e)
 	case evDone:
 		s.done(e)
-	case evServe:
-		s.serve(e)
+	case evProven:
+		s.proven(e)
 	case evDown:
 		s.rolled(e.to)
 	case evRole:
@@ -253,10 +298,17 @@ func (s *sim) do(id uint32, n *node, a *storm.Action[uint32]) {
 		if a.Class == storm.LogIn {
 			s.attempt(n, a.Peer)
 		}
-		if !s.isLost() {
+		if a.Class == storm.Presence && n.told > 0 && s.now < n.told+time.Second && n.shouldHold(a.Peer) {
+			e.aux |= besideSearch
+			s.at(0, e)
+		} else if !s.isLost() {
 			s.at(s.way(), e)
 		}
 	case storm.Dial:
+		if len(n.joiner.Neighbours()) == 0 {
+			n.begun = s.now
+			s.dials(n)
+		}
 		e.kind, e.x = evDial, int64(s.now+s.joinerCfg.Handshake)
 		if !s.off.Has(storm.AskFirst) && a.Class == storm.LogIn {
 			s.attempt(n, a.Peer)
@@ -284,18 +336,37 @@ func (s *sim) attempt(n *node, peer uint32) {
 	}
 }
 
-// search looks for the servers closest to a node's key: some steps of one round
-// trip each, some of them to servers that have just died.
+// dials counts a node's connection to log in.
+func (s *sim) dials(n *node) {
+	if n.is(counted) {
+		s.tally.dials++
+	}
+}
+
+// search looks for the servers closest to the keys of a node's records, all at once:
+// some steps of one round trip each, and at the end those found have to answer. A
+// search before the first log-in has gone on beside the dial.
 func (s *sim) search(id uint32, n *node) {
 	var took time.Duration
-	for range s.hops() {
-		took += s.way() + s.way() + s.resends()
-		if s.rng.Float64() < s.deadNow {
-			took += s.model.Resend
+	for range s.model.Records {
+		walk := s.trips(s.hops())
+		for range s.model.Copies {
+			if s.rng.Float64() < s.deadNow || s.answersLate() && s.chance(s.scenario.LateAnswers) {
+				walk += s.model.StepLimit
+				break
+			}
 		}
-		if len(s.inside) > 0 {
-			s.servers[s.nodes[s.inside[s.rng.IntN(len(s.inside))]].server].spend(s, storm.LookUp, s.model.LookUp)
+		took = max(took, walk)
+		for range s.hops() { // a step asks several; here one pays for all
+			if len(s.inside) > 0 {
+				cost := s.model.LookUp * time.Duration(min(s.model.Copies, len(s.inside)))
+				s.servers[s.nodes[s.inside[s.rng.IntN(len(s.inside))]].server].spend(s, storm.LookUp, cost)
+			}
 		}
+	}
+	if n.begun > 0 {
+		took = max(0, took-(s.now-n.begun))
+		n.begun = 0
 	}
 	s.at(took, event{kind: evFound, to: id, gen: n.gen})
 }
@@ -320,19 +391,30 @@ func (s *sim) heard(e *event) {
 	case evConnected:
 		ev.Kind = storm.Connected
 		s.relate(n, e.from, uint16(e.x))
+		s.acquaint(e.from, e.to)
 		s.enter(e.to, n)
 	case evRefused:
 		ev.Kind = storm.Refused
 	case evStored:
 		ev.Kind = storm.Stored
 		s.keepRecord(n, e.from, uint16(e.x))
+		s.acquaint(e.from, e.to)
 	case evLost:
 		ev.Kind = storm.Lost
 		s.others(e.to, n, e.from)
+		if n.server >= 0 {
+			s.recorder(e.to).Left(s.now, &s.servers[n.server].gate, e.from)
+		}
 	case evFound:
 		ev.Kind = storm.Found
-		s.closest = s.around(e.to, n, storm.DefaultJoinerConfig().Copies)
-		ev.Peers = s.closest
+		ev.Peers, n.told = s.around(e.to, n), s.now
+		for _, p := range ev.Peers {
+			if n.lacks(p) {
+				s.at(s.way()+s.resends(), event{
+					kind: evStore, to: p, from: e.to, gen: n.gen, aux: besideSearch, x: int64(s.now + s.joinerCfg.Store),
+				})
+			}
+		}
 	default:
 		return
 	}
@@ -340,16 +422,62 @@ func (s *sim) heard(e *event) {
 	s.look(n)
 }
 
-// around returns the servers closest to a node's key, but the node itself.
-func (s *sim) around(id uint32, n *node, want int) []uint32 {
-	s.closest = s.keys.closest(n.key, want+1, s.closest[:0])
-	for i, p := range s.closest {
-		if p == id {
-			s.closest = append(s.closest[:i], s.closest[i+1:]...)
-			break
+// acquaint has two connected servers name each other.
+func (s *sim) acquaint(a, b uint32) {
+	i, k := s.nodes[a].server, s.nodes[b].server
+	if i >= 0 && k >= 0 && s.servers[i].open && s.servers[k].open {
+		s.joined(s.now, a, b)
+		s.joined(s.now, b, a)
+	}
+}
+
+// around returns the servers closest to the keys of a node's records, but the node
+// itself, and notes them.
+func (s *sim) around(id uint32, n *node) []uint32 {
+	s.closest = s.closest[:0]
+	for r := range n.records[:s.model.Records] {
+		k := &n.records[r]
+		var room [3 * maxCopies]uint32
+		i, look := 0, maxCopies+1
+		if s.answersLate() {
+			look = len(room) // who does not answer is passed over
+		}
+		for _, p := range s.keys.closest(k.key, look, room[:0]) {
+			if p == id || i == maxCopies || s.nodes[p].is(late) && s.answersLate() {
+				continue
+			}
+			k.near[i] = p
+			if i++; !slices.Contains(s.closest, p) {
+				s.closest = append(s.closest, p)
+			}
+		}
+		for ; i < maxCopies; i++ {
+			k.near[i] = nobody
 		}
 	}
-	return s.closest[:min(want, len(s.closest))]
+	return s.closest
+}
+
+// lacks says that a server has one record and should have another, too: the policy,
+// which knows holders and not records, takes it for done.
+func (n *node) lacks(peer uint32) bool {
+	has, should := false, false
+	for r := range n.records {
+		held := slices.Contains(n.records[r].held[:], peer)
+		has = has || held
+		should = should || !held && slices.Contains(n.records[r].near[:], peer)
+	}
+	return has && should
+}
+
+// answersLate says that servers that are late are so now.
+func (s *sim) answersLate() bool {
+	return s.scenario.LateAnswers > 0 && s.now >= before && s.now < before+s.scenario.LoadFor
+}
+
+// shouldHold says that a server is one of those that should have a record.
+func (n *node) shouldHold(peer uint32) bool {
+	return slices.Contains(n.records[0].near[:], peer) || slices.Contains(n.records[1].near[:], peer)
 }
 
 // relate notes that a server has let the node in.
@@ -387,17 +515,13 @@ func (s *sim) keepRecord(n *node, peer uint32, epoch uint16) {
 	if s.now >= before {
 		s.tally.stored = bump(s.tally.stored, s.second()/60)
 	}
-	place := -1
-	for i := range n.hold {
-		if n.hold[i].server == peer {
-			place = i
+	for r := range n.records {
+		k := &n.records[r]
+		if slices.Contains(k.near[:], peer) && !slices.Contains(k.held[:], peer) {
+			k.held[int(k.next)%len(k.held)] = peer
+			k.next++
 		}
 	}
-	if place < 0 {
-		place = int(n.held) % len(n.hold)
-		n.held++
-	}
-	n.hold[place] = relation{peer, epoch}
 	for i := range n.rel {
 		n.listed[i] = n.rel[i].server
 	}
@@ -409,7 +533,7 @@ func (s *sim) keepRecord(n *node, peer uint32, epoch uint16) {
 func (s *sim) others(id uint32, n *node, first uint32) {
 	for i := range n.rel {
 		if r := n.rel[i]; r.server != nobody && r.server != first && !s.lets(r) {
-			s.at(700*time.Millisecond, event{kind: evLost, to: id, from: r.server, gen: n.gen})
+			s.at(s.model.RTT, event{kind: evLost, to: id, from: r.server, gen: n.gen})
 		}
 		if n.rel[i].server == first && !s.lets(n.rel[i]) {
 			n.rel[i].server = nobody
@@ -435,8 +559,8 @@ func (s *sim) start(id uint32) {
 	n := &s.nodes[id]
 	n.set(up, true)
 	n.from = s.now
-	if n.server >= 0 && n.is(serves) && (s.off.Has(storm.ServeFirst) || int(id) < s.model.Bootstrap) &&
-		(!s.scenario.Cold || int(id) < s.model.Bootstrap) && !n.is(fresh) {
+	boot := int(id) < s.model.Bootstrap
+	if n.is(serves) && (boot || s.off.Has(storm.ServeFirst) && !s.scenario.Cold && !n.is(fresh|elsewhere)) {
 		s.open(id, n)
 	}
 	if n.is(hostile) {
@@ -458,7 +582,9 @@ func (s *sim) book(id uint32) storm.Book[uint32] {
 	if int(id) < s.model.Bootstrap { // they know each other
 		return b
 	}
-	if c := s.model.Cache; !s.scenario.Cold && !s.nodes[id].is(fresh) {
+	first := s.rng.IntN(len(s.bootstrap)) // each node begins with another one
+	b.Bootstrap = s.twice[first : first+len(s.bootstrap)]
+	if c := s.cached; !s.scenario.Cold && !s.nodes[id].is(fresh) {
 		b.Cached = s.cache[int(id)*c : (int(id)+1)*c : (int(id)+1)*c]
 		c = s.model.Contacts
 		b.Near = s.contacts[int(id)*c : (int(id)+1)*c : (int(id)+1)*c]
@@ -466,16 +592,23 @@ func (s *sim) book(id uint32) storm.Book[uint32] {
 	return b
 }
 
-// enter is called when a node is in. Who can be dialled may serve from now on.
+// enter is called when a node is in. Who can be dialled may serve once that is proven.
 func (s *sim) enter(id uint32, n *node) {
-	if n.server < 0 || s.servers[n.server].open {
-		return
+	if n.server >= 0 && !s.servers[n.server].open {
+		s.at(s.trips(s.model.ProofTrips), event{kind: evProven, to: id, gen: n.gen})
 	}
-	if n.is(serves) {
-		s.at(s.model.WarmUp, event{kind: evServe, to: id, gen: n.gen})
-		return
+}
+
+// proven has a node serve at once where servers are few, or every node that can does.
+func (s *sim) proven(e *event) {
+	n := &s.nodes[e.to]
+	switch {
+	case n.gen != e.gen || !n.is(up) || s.servers[n.server].open:
+	case s.policy != Ours || len(s.inside) < s.model.Few:
+		s.serve(e.to, n)
+	default:
+		s.at(s.within(s.model.Look), event{kind: evRole, to: e.to, gen: n.gen})
 	}
-	s.at(0, event{kind: evRole, to: id, gen: n.gen})
 }
 
 // consider is a reachable node's moment, once a second, to begin to serve.
@@ -484,25 +617,22 @@ func (s *sim) consider(e *event) {
 	if n.gen != e.gen || !n.is(up) || s.servers[n.server].open || s.policy != Ours {
 		return
 	}
-	if s.recorder(e.to).Promote(s.now, &n.role, s.rng.Float64(), s.off) {
-		n.set(serves, true)
-		s.at(s.model.WarmUp, event{kind: evServe, to: e.to, gen: n.gen})
+	if len(s.inside) < s.model.Few || s.recorder(e.to).Promote(s.now, &n.role, s.rng.Float64(), s.off) {
+		s.serve(e.to, n)
 		return
 	}
 	if s.now < before+time.Minute || s.scenario.Stay > 0 && s.now < before+2*time.Minute {
-		s.at(time.Second, event{kind: evRole, to: e.to, gen: n.gen})
+		s.at(s.model.Look, event{kind: evRole, to: e.to, gen: n.gen})
 	}
 }
 
-func (s *sim) serve(e *event) {
-	n := &s.nodes[e.to]
-	if n.gen == e.gen && n.is(up) && !s.servers[n.server].open {
-		s.open(e.to, n)
-		// Whoever let it in names it from now on.
-		for _, r := range n.rel {
-			if s.lets(r) {
-				s.joined(s.now, r.server, e.to)
-			}
+// serve has a node serve. Whoever let it in names it from now on.
+func (s *sim) serve(id uint32, n *node) {
+	n.set(serves, true)
+	s.open(id, n)
+	for _, r := range n.rel {
+		if s.lets(r) {
+			s.acquaint(r.server, id)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 type tally struct {
 	nodes, back, missing  int
 	attempts, toBootstrap int
+	dials                 int // log-in connections
 	wasted                int // work finished for somebody who had given up
 	dropped               int // work that a full line turned away
 	callsDropped          int
@@ -24,6 +25,7 @@ type tally struct {
 	waits                 [128]int      // of work for a processor, by its logarithm
 	asked                 []int         // log-ins asked for by nodes that were not in, each second
 	stored                []int         // records stored, each minute
+	offered, done         []int         // log-ins of others while all is calm, each second from calmBefore on
 }
 
 // second notes a server's busy share of one second.

@@ -10,18 +10,61 @@ import (
 // loadEvery is the grain of the load that others offer.
 const loadEvery = 5 * time.Millisecond
 
+// Others ask, too, before and after: calmLoad times what a server can do, from
+// calmBefore the storm on.
+const (
+	calmLoad   = 0.5
+	calmBefore = 5 * time.Second
+)
+
 // load has others ask a server to log in, far more than it can serve.
 func (s *sim) load(e *event) {
 	p := &s.nodes[e.to]
-	if p.gen != e.gen || s.now > before+s.scenario.LoadFor {
+	if p.gen != e.gen {
 		return
 	}
 	v := &s.servers[p.server]
-	mean := s.scenario.Load * s.model.Capacity * float64(loadEvery) / (v.factor * float64(s.model.LogIn))
+	times := calmLoad
+	if s.now >= before && s.now < before+s.scenario.LoadFor {
+		times = s.scenario.Load
+	}
+	mean := times * s.model.Capacity * float64(loadEvery) / (v.factor * float64(s.model.LogIn+s.model.Proof))
 	for range s.poisson(mean) {
+		s.tally.offered = bump(s.tally.offered, s.calmSecond(s.now))
 		s.stranger(v, nobody, s.rng.Uint64()|1)
 	}
 	s.at(loadEvery, event{kind: evLoad, to: e.to, gen: e.gen})
+}
+
+// calmSecond is the place of a moment in the tallies of calm load.
+func (s *sim) calmSecond(at time.Duration) int { return int((at - before + calmBefore) / time.Second) }
+
+// recovered is how long after the end of the load the overlay is back to normal, by
+// itself: from then on, each second, of the log-ins offered at calmLoad nineteen
+// twentieths of the usual share are done. -1 is never.
+func (s *sim) recovered() float64 {
+	t, first := &s.tally, int(calmBefore/time.Second)
+	end := first + int(s.scenario.LoadFor/time.Second)
+	if s.scenario.Load == 0 || len(t.done) < end {
+		return 0
+	}
+	share := func(from, to int) float64 {
+		offered, done := 0, 0
+		for i := from; i < min(to, len(t.offered), len(t.done)); i++ {
+			offered, done = offered+t.offered[i], done+t.done[i]
+		}
+		return float64(done) / max(float64(offered), 1)
+	}
+	usual, last := share(0, first), min(len(t.offered), len(t.done))-1
+	for i := last - 1; i >= end; i-- { // the last second is cut off
+		if share(i, i+1) < 0.95*usual {
+			if i == last-1 {
+				return -1
+			}
+			return float64(i + 1 - end)
+		}
+	}
+	return 0
 }
 
 // stranger asks a server for a log-in, and comes if it may.
@@ -34,7 +77,7 @@ func (s *sim) stranger(v *server, from uint32, prefix uint64) bool {
 		}
 	}
 	w := work{
-		came: s.now, deadline: s.now + 3*time.Second, cost: s.model.LogIn, client: from,
+		came: s.now, deadline: s.now + 3*time.Second, cost: s.model.LogIn + s.model.Proof, client: from,
 		kind: evDial, class: storm.LogIn, stranger: true,
 	}
 	if s.policy == Ours && !s.off.Has(storm.AskFirst) {

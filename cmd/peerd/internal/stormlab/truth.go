@@ -31,16 +31,16 @@ func (s *sim) rings(n *node) bool {
 	return false
 }
 
-// isFound says that a live server close to the key has the record.
+// isFound says that live servers close to the keys of all records have them.
 func (s *sim) isFound(n *node) bool {
 	var room [16]uint32
-	near := s.keys.closest(n.key, min(s.model.Breadth, len(room)), room[:0])
-	for _, h := range n.hold {
-		if h.server != nobody && slices.Contains(near, h.server) {
-			return true
+	for r := range n.records[:s.model.Records] {
+		near := s.keys.closest(n.records[r].key, min(s.model.Breadth, len(room)), room[:0])
+		if !slices.ContainsFunc(n.records[r].held[:], func(id uint32) bool { return id != nobody && slices.Contains(near, id) }) {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // look notes whether a node is back.
