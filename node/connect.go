@@ -19,6 +19,10 @@ import (
 // newestOf is how many answers of the DHT the newest is taken of.
 const newestOf = 4
 
+// secondThought is how long what a first record led to may take to answer before others
+// are asked for a newer one.
+const secondThought = 500 * time.Millisecond
+
 // connectLimit bounds one Connect, however long its context lives.
 const connectLimit = 20 * time.Second
 
@@ -33,7 +37,7 @@ func (n *Node) Connect(ctx context.Context, link identity.Link) (Peer, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
-	r := &race{n: n, ctx: ctx, link: link, won: make(chan Peer, 1), tried: make(map[string]bool)}
+	r := &race{n: n, ctx: ctx, link: link, won: make(chan Peer, 1), decided: make(chan struct{}), tried: make(map[string]bool)}
 	book := n.book.devices(link.Account, n.now())
 	if p, ok := n.answering(ctx, book); ok {
 		n.met(p)
@@ -99,7 +103,10 @@ type race struct {
 	ctx  context.Context
 	link identity.Link
 	won  chan Peer // the first winner
-	wg   sync.WaitGroup
+	// decided is closed when there is one
+	decided chan struct{}
+	decide  sync.Once
+	wg      sync.WaitGroup
 	// dials are those under way; they end when a winner is known
 	dials sync.WaitGroup
 
@@ -176,6 +183,7 @@ func (r *race) dial(cert identity.Certificate, addrs []string) {
 		}
 		select {
 		case r.won <- Peer{Device: cert.Device, Certificate: cert}:
+			r.decide.Do(func() { close(r.decided) })
 		default:
 		}
 	})
@@ -192,7 +200,7 @@ func parseAddrs(texts []string) []ma.Multiaddr {
 }
 
 // search asks the DHT: for any valid record first, and when what that led to does
-// not answer, for the newest of several, as the first may be stale.
+// not answer soon, for the newest of several, as the first may be stale.
 func (r *race) search() {
 	for _, quorum := range []int{1, newestOf} {
 		account, err := r.account(quorum)
@@ -211,10 +219,23 @@ func (r *race) search() {
 			}
 		}
 		lookups.Wait()
-		r.dials.Wait()
-		if len(r.won) > 0 || r.ctx.Err() != nil {
+		if quorum == newestOf || r.over(secondThought) {
 			return
 		}
+	}
+}
+
+// over waits, and reports whether the race is over by then.
+func (r *race) over(wait time.Duration) bool {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-r.decided:
+		return true
+	case <-r.ctx.Done():
+		return true
+	case <-t.C:
+		return false
 	}
 }
 

@@ -128,6 +128,7 @@ func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again b
 		near = append(near, r.ID)
 	}
 	if a.Come && len(q.Key) > 0 {
+		o.asker.invite(p)
 		o.scout(append(near, p))
 		a.Referrals = nil // they are near the record, not in need of company
 	}
@@ -226,7 +227,6 @@ func (k *asker) isInvited(p peer.ID) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	at, ok := k.invited[p]
-	delete(k.invited, p)
 	return ok && time.Since(at) < invitedFor
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/libp2p/go-libp2p/core/routing"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 
 	"github.com/peerd/peerd/node/storm"
@@ -105,20 +104,6 @@ func (o *Overlay) setDHTServer() error {
 	}
 	defer emitter.Close()
 	return emitter.Emit(event.EvtLocalReachabilityChanged{Reachability: network.ReachabilityPublic})
-}
-
-// Lookup returns a value stored under key, the best of quorum valid answers.
-func (o *Overlay) Lookup(ctx context.Context, key string, quorum int) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
-	defer cancel()
-	value, err := o.dht.GetValue(ctx, key, dht.Quorum(quorum))
-	switch {
-	case len(value) > 0:
-		return value, nil
-	case err == nil, errors.Is(err, routing.ErrNotFound):
-		return nil, ErrNoValue
-	}
-	return nil, fmt.Errorf("%w: %w", ErrNoValue, err)
 }
 
 // closest walks to the nodes nearest to key, and connects to them. When time runs

@@ -175,6 +175,9 @@ func (o *Overlay) askNear(ctx context.Context, p peer.ID, key kb.ID, class storm
 	if len(addrs) == 0 {
 		return nil, true
 	}
+	if o.isServer(p) || o.asker.isInvited(p) {
+		class = storm.LookUp // no leave is needed
+	}
 	a, err := o.asker.put(ctx, addrs, gate.Question{From: o.host.ID(), Class: uint8(class), Ticket: o.cache.ticket(p), Key: key})
 	if err != nil {
 		return nil, false

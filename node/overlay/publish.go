@@ -326,11 +326,16 @@ func (k *keeping) due(p peer.ID) []Record {
 // putValue has one server store a record. One that cannot be reached is asked for
 // nothing until it is heard from again.
 func (o *Overlay) putValue(ctx context.Context, to peer.ID, r Record) error {
-	o.host.Peerstore().AddAddrs(to, o.knownAddrs(to), peerstore.TempAddrTTL)
-	clearBackoff(o.host, to)
+	o.reachable(to)
 	err := o.send(ctx, to, r)
 	if err != nil && o.ctx.Err() == nil && !o.members.has(to) {
 		o.dht.RoutingTable().RemovePeer(to)
 	}
 	return err
+}
+
+// reachable has the host dial a peer at all addresses known, whatever came of it before.
+func (o *Overlay) reachable(p peer.ID) {
+	o.host.Peerstore().AddAddrs(p, o.knownAddrs(p), peerstore.TempAddrTTL)
+	clearBackoff(o.host, p)
 }
