@@ -49,8 +49,8 @@ func (f *fleet) phones(of func(*comeback) time.Duration) (all []time.Duration) {
 // left are the members that did not come back, each with the reason.
 func (f *fleet) left() (who []string) {
 	for _, m := range f.members {
-		if m.rang == never || m.online == never {
-			who = append(who, fmt.Sprintf("%s (record stored: %s, online: %s): %v; %q", m.Name(), seconds(m.stored), seconds(m.online), m.failed, m.vain))
+		if m.rang == never {
+			who = append(who, fmt.Sprintf("%s (online: %s): %v; %q", m.Name(), seconds(m.online), m.failed, m.vain))
 		}
 	}
 	return who

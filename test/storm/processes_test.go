@@ -72,8 +72,8 @@ func (s *stage) open() {
 	}
 	s.callers = callersOf(s.t, s.pairs, s.fleet.boots)
 	s.talk = converse(s.t, s.calls, s.size.talk, s.fleet.boots)
-	s.t.Logf("%d daemons restart, %d of them servers beside the 2 bootstrap nodes; %d stay up, run by %q",
-		len(s.fleet.members), s.servers, 2*(s.calls+s.pairs), ahead())
+	s.t.Logf("%d daemons restart, %d of them servers beside the 2 bootstrap nodes; %d set up calls, and %d talk, run by %q",
+		len(s.fleet.members), s.servers, 2*s.pairs, 2*s.calls, ahead())
 }
 
 // round is a storm, and a load of its size.

@@ -10,9 +10,12 @@ import (
 	"github.com/peerd/peerd/test/harness"
 )
 
-// setUpEvery is how often each caller begins a call. A set-up and its end take some 60
-// ms of a processor here, which the restart is to have: those who call go first.
-const setUpEvery = 400 * time.Millisecond
+const (
+	// setUpEvery is how often each caller begins a call, unless atOnce are on their way:
+	// a set-up and its end take some 60 ms of a processor, which the restart is to have.
+	setUpEvery = 400 * time.Millisecond
+	atOnce     = 2
+)
 
 // callers are phones that stay up and set up calls, each with one that echoes.
 type callers struct {
@@ -36,7 +39,7 @@ func callersOf(t *testing.T, pairs int, boots []*harness.Daemon) *callers {
 		var pair [2]*harness.Daemon
 		for k, answer := range []string{"ask", "echo"} {
 			pair[k] = harness.Start(t, harness.Options{
-				Name: fmt.Sprint(answer, i), Bootstrap: boots, Under: ahead(), Answer: answer,
+				Name: fmt.Sprint(answer, i), Bootstrap: boots, Answer: answer,
 				Args: []string{"--audio", "tone", "--log-level", "info"},
 			})
 			pair[k].AwaitLogin(t)
@@ -58,8 +61,13 @@ func (c *callers) begin(least int) (end func() *setups) {
 		wg.Go(func() {
 			pace := time.NewTicker(setUpEvery)
 			defer pace.Stop()
+			room := make(chan struct{}, atOnce)
 			for ; s.more(least, enough); <-pace.C {
-				wg.Go(func() { s.one(pair[0], pair[1]) })
+				room <- struct{}{}
+				wg.Go(func() {
+					s.one(pair[0], pair[1])
+					<-room
+				})
 			}
 		})
 	}

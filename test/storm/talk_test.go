@@ -15,8 +15,8 @@ import (
 	"github.com/peerd/peerd/test/harness"
 )
 
-// ahead is the command that runs those who stay up: in life each has a processor of
-// its own, which the restart of others does not touch. It is nil, which is as good as
+// ahead is the command that runs those who talk: in life each has a processor of its
+// own, which the restart of others does not touch. It is nil, which is as good as
 // this user may, where it is not allowed.
 var ahead = sync.OnceValue(func() []string {
 	line := []string{"chrt", "--rr", "10"}
