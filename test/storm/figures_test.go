@@ -1,6 +1,7 @@
 package storm_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -62,6 +63,8 @@ func (f *fleet) tells() string {
 	dialled := f.phones(func(c *comeback) time.Duration { return c.back })
 	fmt.Fprintf(&b, "back, T50 / T99 / T100: %s; by its own word: %s; the call that proves it rang: %s\n", spread(dialled),
 		spread(f.phones(func(c *comeback) time.Duration { return c.online })), spread(f.phones(func(c *comeback) time.Duration { return c.rang })))
+	last := slices.MaxFunc(f.members, func(a, b *member) int { return cmp.Compare(a.back, b.back) })
+	fmt.Fprintf(&b, "the last was %s: online after %s, back after %s\n", last.Name(), seconds(last.online), seconds(last.back))
 	var start time.Duration
 	for _, m := range f.members {
 		start += m.start
