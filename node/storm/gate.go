@@ -28,10 +28,10 @@ func DefaultGateConfig() GateConfig {
 		Burst:    8 * time.Millisecond,
 		Cost: [Classes]time.Duration{
 			InCall: 500 * time.Microsecond, SetUp: 500 * time.Microsecond,
-			Presence: 3500 * time.Microsecond, LogIn: 3 * time.Millisecond,
-			LookUp: 30 * time.Microsecond, Refresh: 3 * time.Millisecond,
+			Presence: 1200 * time.Microsecond, LogIn: 2 * time.Millisecond,
+			LookUp: 15 * time.Microsecond, Refresh: 1200 * time.Microsecond,
 		},
-		Refusal: 15 * time.Microsecond,
+		Refusal: 12 * time.Microsecond,
 		Unread:  time.Microsecond,
 	}
 }

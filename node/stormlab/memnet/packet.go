@@ -29,6 +29,7 @@ type packetConn struct {
 type datagram struct {
 	from netip.AddrPort
 	data []byte
+	free bool // costs nothing, as what its host does then
 }
 
 var _ net.PacketConn = (*packetConn)(nil)
@@ -59,10 +60,14 @@ func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	default:
 	}
 	to := netip.AddrPortFrom(udp.AddrPort().Addr().Unmap(), udp.AddrPort().Port())
-	d := datagram{from: p.at, data: append([]byte(nil), b...)}
 	h := p.host
-	h.note(func(c *Count) { c.Sent++ })
-	h.net.travel(h.addr, to.Addr(), h.charge(h.net.costs.Datagram, false), func() { h.net.datagram(to, d) })
+	h.mu.Lock()
+	d := datagram{from: p.at, data: append([]byte(nil), b...), free: h.free > 0}
+	h.mu.Unlock()
+	if !d.free {
+		h.note(func(c *Count) { c.Sent++ })
+	}
+	h.net.travel(h.addr, to.Addr(), h.charge(h.net.costs.Datagram, d.free), func() { h.net.datagram(to, d) })
 	return len(b), nil
 }
 
@@ -72,8 +77,10 @@ func (n *Network) datagram(to netip.AddrPort, d datagram) {
 	if h == nil || !h.enter() {
 		return
 	}
-	h.note(func(c *Count) { c.Received++ })
-	time.AfterFunc(time.Until(h.charge(n.costs.Datagram, false)), func() {
+	if !d.free {
+		h.note(func(c *Count) { c.Received++ })
+	}
+	time.AfterFunc(time.Until(h.charge(n.costs.Datagram, d.free)), func() {
 		h.leave()
 		h.mu.Lock()
 		p := h.packets[to]
