@@ -90,7 +90,7 @@ func New(t testing.TB) *Lab {
 	}
 	l := &Lab{t: t, prefix: fmt.Sprintf("peerd-%d-%d", os.Getpid(), serial.Add(1)), next: 2}
 	l.net = l.namespace("net")
-	l.sh(l.net, "ip link add lan type bridge; ip link set lan up; ip addr add 44.128.0.1/24 dev lan")
+	l.lan(l.net, "44.128.0.1/24")
 	return l
 }
 
@@ -119,15 +119,25 @@ func (l *Lab) sh(ns, format string, args ...any) {
 	}
 }
 
-// plug lays a cable from a namespace's new interface to a bridge "lan".
-func (l *Lab) plug(ns, device, bridge, cidr, gateway string) {
+// lan makes a network in a namespace, which passes packets on between its hosts
+// without telling them of a shorter way.
+func (l *Lab) lan(ns, cidr string) {
+	l.t.Helper()
+	l.sh(ns, `ip link add lan type bridge; ip link set lan up; ip addr add %s dev lan
+		cd /proc/sys/net/ipv4; echo 1 > ip_forward; echo 0 > conf/all/send_redirects; echo 0 > conf/lan/send_redirects`, cidr)
+}
+
+// plug lays a cable from a namespace's new interface to a bridge "lan". The host
+// knows no neighbour but the gateway: the kernel's table of neighbours is one for
+// all namespaces and holds 1,024, which 80 hosts that all know each other overflow.
+func (l *Lab) plug(ns, device, bridge, addr, gateway string) {
 	l.t.Helper()
 	l.cables++
 	far := fmt.Sprint("v", l.cables)
-	l.sh(ns, "ip link add %[1]s type veth peer name %[2]s netns %[3]s; ip addr add %[4]s dev %[1]s; ip link set %[1]s up",
-		device, far, bridge, cidr)
+	l.sh(ns, "ip link add %[1]s type veth peer name %[2]s netns %[3]s; ip addr add %[4]s/32 dev %[1]s; ip link set %[1]s up",
+		device, far, bridge, addr)
 	l.sh(bridge, "ip link set %[1]s master lan; ip link set %[1]s up", far)
-	l.sh(ns, "ip route add default via %s dev %s", gateway, device)
+	l.sh(ns, "ip route add %[1]s dev %[2]s; ip route add default via %[1]s dev %[2]s", gateway, device)
 }
 
 // Host attaches a host to the public network.
@@ -135,7 +145,7 @@ func (l *Lab) Host(name string) *Host {
 	l.t.Helper()
 	h := &Host{lab: l, Namespace: l.namespace(name), Addr: fmt.Sprintf("44.128.0.%d", l.next)}
 	l.next++
-	l.plug(h.Namespace, "eth0", l.net, h.Addr+"/24", "44.128.0.1")
+	l.plug(h.Namespace, "eth0", l.net, h.Addr, "44.128.0.1")
 	return h
 }
 
@@ -144,8 +154,7 @@ func (l *Lab) Router(name string, kind NAT) *Router {
 	l.t.Helper()
 	l.inside++
 	r := &Router{Host: *l.Host(name), network: fmt.Sprintf("192.168.%d", l.inside), next: 2}
-	l.sh(r.Namespace, `ip link add lan type bridge; ip link set lan up; ip addr add %s.1/24 dev lan
-		echo 1 > /proc/sys/net/ipv4/ip_forward`, r.network)
+	l.lan(r.Namespace, r.network+".1/24")
 	// The router answers nobody outside and forwards only what was begun
 	// inside. What it drops must leave no trace in the connection table, or a
 	// stranger's packet would take the port that the phone's own needs.
@@ -162,7 +171,7 @@ func (r *Router) Behind(name string) *Host {
 	r.lab.t.Helper()
 	h := &Host{lab: r.lab, Namespace: r.lab.namespace(name), Addr: fmt.Sprintf("%s.%d", r.network, r.next)}
 	r.next++
-	r.lab.plug(h.Namespace, "eth0", r.Namespace, h.Addr+"/24", r.network+".1")
+	r.lab.plug(h.Namespace, "eth0", r.Namespace, h.Addr, r.network+".1")
 	return h
 }
 
