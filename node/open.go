@@ -67,7 +67,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n.over, err = overlay.Open(overlay.Config{
 		Key: n.id.DeviceKey(), Dir: cfg.Dir, Listen: cfg.Listen, Bootstrap: bootstrap,
 		Server: cfg.Role == RoleServer, MayServe: cfg.Role == RoleAuto,
-		MDNS: cfg.MDNS, Memory: cfg.Memory, Network: cfg.Network, Store: cfg.Store, CPU: cfg.CPU, Off: cfg.Off, Trace: cfg.Trace,
+		MDNS: cfg.MDNS, Keeps: true, Memory: cfg.Memory, Network: cfg.Network, Store: cfg.Store, CPU: cfg.CPU, Off: cfg.Off, Trace: cfg.Trace,
 		Validators: record.NamespacedValidator{"pa": validator, "pp": validator},
 		Handlers: map[protocol.ID]network.StreamHandler{
 			overlay.MemberProtocol: n.servePresence,

@@ -66,6 +66,13 @@ func (o *Overlay) tell(ev storm.Event[peer.ID]) {
 // keys. What is done when is the storm room's decision; here it is carried out.
 // Nothing else tries servers again.
 func (o *Overlay) joinLoop() {
+	if o.cfg.Keeps {
+		select {
+		case <-o.keeping.begun:
+		case <-o.ctx.Done():
+			return
+		}
+	}
 	j := &joiner{o: o, cfg: storm.DefaultJoinerConfig(), timer: time.NewTimer(time.Hour)}
 	defer j.timer.Stop()
 	j.cfg.Want, j.cfg.Copies, j.cfg.Off = Neighbours, maxCopies, o.cfg.Off
@@ -176,6 +183,7 @@ func (o *Overlay) heardFrom(a gate.Answer) *storm.Answer[peer.ID] {
 func (o *Overlay) logIn(p peer.ID) storm.Event[peer.ID] {
 	ctx, cancel := context.WithTimeout(o.ctx, dialLimit)
 	defer cancel()
+	o.scout([]peer.ID{p})
 	info := peer.AddrInfo{ID: p, Addrs: o.knownAddrs(p)}
 	err := o.meet(ctx, info)
 	if err == nil && !o.isServer(p) {

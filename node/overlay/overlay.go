@@ -44,6 +44,9 @@ type Config struct {
 	// MayServe lets a client be promoted later.
 	MayServe bool
 	MDNS     bool
+	// Keeps says that Keep will be called at once. Joining waits for it: the first
+	// question names the place of a record.
+	Keeps bool
 	// Memory keeps the DHT's values in memory instead of Dir/dht.
 	Memory bool
 	// Network and Store stand in for this machine's network and for Dir/dht; they
@@ -115,6 +118,7 @@ func Open(cfg Config) (*Overlay, error) {
 		o.trace = trace.NewRecorder[peer.ID](cfg.Trace)
 	}
 	o.join.events = make(chan storm.Event[peer.ID], happenings)
+	o.keeping.begun = make(chan struct{})
 	o.asker.o = o
 	if err := o.open(); err != nil {
 		o.Close()

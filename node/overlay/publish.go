@@ -45,6 +45,8 @@ type keeping struct {
 	mu      sync.Mutex
 	list    Records
 	stored  Stored
+	begun   chan struct{} // closed once records are to be kept
+	begin   sync.Once
 	records map[string]*kept
 	keys    []string         // of records, the first one first
 	served  map[peer.ID]bool // the policy takes these for done
@@ -66,6 +68,7 @@ func (o *Overlay) Keep(list Records, stored Stored) {
 	o.keeping.list, o.keeping.stored = list, stored
 	o.keeping.mu.Unlock()
 	o.Republish()
+	o.keeping.begin.Do(func() { close(o.keeping.begun) })
 }
 
 // Republish says that the records are new, or are to be stored again.
