@@ -107,9 +107,9 @@ func (g *Gate[P]) Open(now Moment, cfg *GateConfig) {
 		saved += g.own[c]
 	}
 	g.answers = g.answerDepth()
-	// What can be saved up, and one piece of work over, is taken off the rate: so no
-	// second has more work than the capacity of a second.
-	saved += g.answers + slices.Max(cfg.Cost[:])
+	// What can be saved up, and a piece of work over at either end, is taken off the
+	// rate: so no second has more work than the capacity of a second.
+	saved += g.answers + 2*slices.Max(cfg.Cost[:])
 	g.rate = max(cfg.Capacity-saved.Seconds(), cfg.Capacity/2)
 }
 

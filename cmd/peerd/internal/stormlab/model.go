@@ -38,6 +38,8 @@ type Model struct {
 	ProofTrips int           // from being connected to being proven reachable
 	Look       time.Duration // a node that could serve considers it so often
 	StepLimit  time.Duration // a server that does not answer holds up a search this long
+	Sparse     time.Duration // what a search takes longer in a cold overlay of fewer than Few servers
+	Reader     time.Duration // mean time until a third node that has just come back itself finds a record that is there
 	StartIn    time.Duration // all start within this time
 	Slow       float64       // share of slow nodes
 	SlowFactor float64       // by how much their work takes longer
@@ -60,8 +62,8 @@ func DefaultModel() Model {
 		Link: 100_000, RTT: 100 * time.Millisecond, Loss: 0.01, Resend: 300 * time.Millisecond,
 		Able: 0.2, Serving: 0.05, StartIn: 500 * time.Millisecond,
 		Few: 64, Records: 2, Copies: 3, DialTrips: 2, StoreTrips: 2, ProofTrips: 3, Look: time.Second,
-		StepLimit: 400 * time.Millisecond,
-		Slow:      0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
+		StepLimit: 400 * time.Millisecond, Sparse: 250 * time.Millisecond, Reader: 300 * time.Millisecond,
+		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
 		PingEvery: time.Second, Detect: 1400 * time.Millisecond, Breadth: 8,
 	}
 }

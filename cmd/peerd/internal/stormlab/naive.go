@@ -118,7 +118,7 @@ func (s *sim) naiveHeard(e *event) {
 		}
 	default:
 	}
-	s.look(n)
+	s.look(e.to)
 }
 
 func (s *sim) naiveStore(id uint32, n *node, v *naive) {

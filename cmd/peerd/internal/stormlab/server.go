@@ -143,32 +143,38 @@ func (s *sim) asked(e *event) {
 	}
 	p := &s.nodes[e.to]
 	if !p.is(up) || p.server < 0 || !s.servers[p.server].open {
+		s.askAgain(e)
 		return
 	}
 	n := &s.nodes[e.from]
 	v := &s.servers[p.server]
 	beside := e.aux&besideSearch != 0 // question and answer went with the search
 	q := storm.Question[uint32]{
-		From: e.from, Class: storm.Class(e.aux &^ besideSearch), Prefix: s.prefix(e.from), Slot: time.Duration(e.x),
+		From: e.from, Class: storm.Class(e.aux &^ (besideSearch | sentAgain)), Prefix: s.prefix(e.from), Slot: time.Duration(e.x),
 		Serves: n.is(able), Ticket: !s.scenario.Cold && !n.is(fresh) && !n.is(hostile),
 	}
 	i := s.answer()
-	if !s.ask(v, &q, &s.answers[i]) {
+	if !s.ask(v, &q, &s.answers[i]) || !beside && s.isLost() {
 		s.unused = append(s.unused, i)
+		s.askAgain(e)
 		return
 	}
 	var extra time.Duration
 	if p.is(late) && s.answersLate() {
 		extra = time.Duration(s.rng.Float64() * float64(s.scenario.LateBy))
 	}
-	if !beside && s.isLost() {
-		s.unused = append(s.unused, i)
-		return
-	}
 	if !beside {
 		extra += s.way()
 	}
 	s.at(extra, event{kind: evAnswer, to: e.from, from: e.to, gen: e.gen, x: int64(i)})
+}
+
+// askAgain sends a question that has no answer once more.
+func (s *sim) askAgain(e *event) {
+	if n := &s.nodes[e.from]; e.aux&sentAgain == 0 && n.gen == e.gen && n.is(up) {
+		e.aux |= sentAgain
+		s.at(s.model.Resend, *e)
+	}
 }
 
 // ask puts a question to a server and says whether there is an answer.

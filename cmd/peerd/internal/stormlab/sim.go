@@ -35,6 +35,7 @@ const (
 	evSample                // the truth is looked at
 	evCall                  // a relayed call looks for another relay; x is its deadline
 	evMoved                 // a relayed call reaches its new relay
+	evRead                  // a third node reads a node's record
 )
 
 // storage of a run's time before the storm: moments count from here.
@@ -49,6 +50,7 @@ type node struct {
 	role    storm.Role
 	from    time.Duration // of its start, or of losing what it had
 	backAt  time.Duration // when it was first back after from; -1 is not yet
+	readAt  time.Duration // when a third node finds its record; 0 is not yet known
 	lost    time.Duration // since when it is not back, for those who were; -1 is back
 	begun   time.Duration // of a search beside a dial; 0 is none
 	told    time.Duration // when the last search ended: it has asked whom it found
@@ -118,6 +120,9 @@ const (
 // with the search: it takes no time of its own. It marks a record that is given
 // without a question, too.
 const besideSearch = 0x80
+
+// sentAgain marks a question that had no answer the first time.
+const sentAgain = 0x40
 
 func (n *node) is(f flag) bool { return n.flags&f != 0 }
 func (n *node) set(f flag, on bool) {
@@ -278,6 +283,10 @@ func (s *sim) handle(e *event) {
 		s.sample()
 	case evCall:
 		s.seekRelay(e)
+	case evRead:
+		if s.nodes[e.to].gen == e.gen {
+			s.look(e.to)
+		}
 	}
 }
 
@@ -301,8 +310,13 @@ func (s *sim) do(id uint32, n *node, a *storm.Action[uint32]) {
 		if a.Class == storm.Presence && n.told > 0 && s.now < n.told+time.Second && n.shouldHold(a.Peer) {
 			e.aux |= besideSearch
 			s.at(0, e)
-		} else if !s.isLost() {
-			s.at(s.way(), e)
+		} else {
+			d := s.way()
+			if s.isLost() {
+				e.aux |= sentAgain
+				d += s.model.Resend
+			}
+			s.at(d, e)
 		}
 	case storm.Dial:
 		if len(n.joiner.Neighbours()) == 0 {
@@ -364,6 +378,9 @@ func (s *sim) search(id uint32, n *node) {
 			}
 		}
 	}
+	if s.scenario.Cold && len(s.inside) < s.model.Few {
+		took += s.model.Sparse
+	}
 	if n.begun > 0 {
 		took = max(0, took-(s.now-n.begun))
 		n.begun = 0
@@ -419,7 +436,7 @@ func (s *sim) heard(e *event) {
 		return
 	}
 	s.step(e.to, &ev)
-	s.look(n)
+	s.look(e.to)
 }
 
 // acquaint has two connected servers name each other.
@@ -558,7 +575,7 @@ func (s *sim) tick(e *event) {
 func (s *sim) start(id uint32) {
 	n := &s.nodes[id]
 	n.set(up, true)
-	n.from = s.now
+	n.from, n.readAt = s.now, 0
 	boot := int(id) < s.model.Bootstrap
 	if n.is(serves) && (boot || s.off.Has(storm.ServeFirst) && !s.scenario.Cold && !n.is(fresh|elsewhere)) {
 		s.open(id, n)
@@ -573,7 +590,7 @@ func (s *sim) start(id uint32) {
 		s.recorder(id).Start(s.now, &n.joiner, &s.joinerCfg, s.book(id))
 		s.step(id, &storm.Event[uint32]{Kind: storm.Started})
 	}
-	s.look(n)
+	s.look(id)
 }
 
 // book is what a node knows when it starts.

@@ -43,9 +43,26 @@ func (s *sim) isFound(n *node) bool {
 	return true
 }
 
+// readIn is how long a third node takes to find a record that is there, if all have
+// just come back themselves.
+func (s *sim) readIn() time.Duration {
+	if s.scenario.Stay == 1 {
+		return 0
+	}
+	return time.Duration(s.rng.ExpFloat64() * float64(s.model.Reader))
+}
+
 // look notes whether a node is back.
-func (s *sim) look(n *node) {
+func (s *sim) look(id uint32) {
+	n := &s.nodes[id]
 	if !n.is(counted) || n.backAt >= 0 || !s.isBack(n) {
+		return
+	}
+	if n.readAt == 0 {
+		n.readAt = s.now + s.readIn()
+		s.at(n.readAt-s.now, event{kind: evRead, to: id, gen: n.gen})
+	}
+	if s.now < n.readAt {
 		return
 	}
 	n.backAt = s.now
@@ -59,7 +76,7 @@ func (s *sim) sample() {
 	left := s.waiting[:0]
 	for _, id := range s.waiting {
 		n := &s.nodes[id]
-		if s.look(n); n.backAt < 0 {
+		if s.look(id); n.backAt < 0 {
 			left = append(left, id)
 		}
 	}
