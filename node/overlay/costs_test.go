@@ -234,9 +234,11 @@ func perJob(b *testing.B, what string, server *Overlay) {
 	c := startCrowd(b, what, server)
 	c.do(b, 200) // warm
 	b.ResetTimer()
-	spent := processCPU()
+	spent, garbage := processCPU(), gcCPU()
 	c.do(b, b.N)
-	b.ReportMetric(float64((processCPU()-spent).Nanoseconds())/1000/float64(b.N), "us-cpu/op")
+	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / float64(b.N) }
+	b.ReportMetric(each(processCPU()-spent), "us-cpu/op")
+	b.ReportMetric(each(gcCPU()-garbage), "us-gc/op") // of these
 	b.ReportMetric(0, "ns/op")
 }
 

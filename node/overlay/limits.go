@@ -54,7 +54,8 @@ func newResourceManager() (network.ResourceManager, error) {
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: connsPerAddress}},
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: connsPerAddress}, {PrefixLength: 48, ConnCount: 2 * connsPerAddress}}),
 		rcmgr.WithNetworkPrefixLimit(loopback4(), loopback6()),
-		rcmgr.WithConnRateLimiters(newRateLimiter()))
+		rcmgr.WithConnRateLimiters(newRateLimiter()),
+		rcmgr.WithMetricsDisabled())
 }
 
 func loopback4() []rcmgr.NetworkPrefixLimit {
