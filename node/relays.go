@@ -95,9 +95,18 @@ type grants struct {
 	kick   chan struct{}
 	mu     sync.Mutex
 	held   map[identity.DeviceID]relay.Grant
-	failed map[identity.DeviceID]time.Time // do not ask again before
-	first  chan struct{}                   // closed when the first one came; nil until asked for
+	failed map[identity.DeviceID]refusal
+	first  chan struct{} // closed when the first one came; nil until asked for
 }
+
+// refusal is a server's that gave no credentials.
+type refusal struct {
+	until time.Time     // do not ask again before
+	wait  time.Duration // the last; the next one is twice as long
+}
+
+// A server that grants nothing, most often because it has no relay, is asked again.
+const grantAgain, grantAgainMost = time.Minute, time.Hour
 
 // Relays returns what relays grant us now: cached, refreshed in the background,
 // empty when there is none; never blocks longer than ctx. It waits only while
@@ -128,7 +137,7 @@ func (n *Node) mayGrant() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range servers {
-		if now.After(g.failed[p]) {
+		if now.After(g.failed[p].until) {
 			return true
 		}
 	}
@@ -217,7 +226,7 @@ func (g *grants) worthAsking(p identity.DeviceID, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	held, ok := g.held[p]
-	return now.After(g.failed[p]) && (!ok || held.Expires.Sub(now) <= grantEarly)
+	return now.After(g.failed[p].until) && (!ok || held.Expires.Sub(now) <= grantEarly)
 }
 
 func (g *grants) note(p identity.DeviceID, grant relay.Grant, err error, now time.Time) {
@@ -225,12 +234,14 @@ func (g *grants) note(p identity.DeviceID, grant relay.Grant, err error, now tim
 	defer g.mu.Unlock()
 	if g.held == nil {
 		g.held = make(map[identity.DeviceID]relay.Grant)
-		g.failed = make(map[identity.DeviceID]time.Time)
+		g.failed = make(map[identity.DeviceID]refusal)
 	}
 	if err != nil {
-		g.failed[p] = now.Add(time.Minute)
+		wait := min(max(2*g.failed[p].wait, grantAgain), grantAgainMost)
+		g.failed[p] = refusal{until: now.Add(wait), wait: wait}
 	} else {
 		g.held[p] = grant
+		delete(g.failed, p)
 	}
 	if g.first != nil {
 		close(g.first)

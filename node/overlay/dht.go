@@ -13,8 +13,10 @@ import (
 	leveldb "github.com/ipfs/go-ds-leveldb"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p-kad-dht/records"
+	kb "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 
@@ -34,7 +36,7 @@ const (
 	// two hours ahead, is what readers go by.
 	recordAge = 3 * time.Hour
 	// refreshEvery is the mean period of looking one's own neighbourhood up again.
-	refreshEvery = 5 * time.Minute
+	refreshEvery = 20 * time.Minute
 	lookupLimit  = 10 * time.Second
 	// introduceAfter is the mean time after which a new server makes itself known, and
 	// widenAfter that after which a node asks again who there is: an overlay that grows
@@ -137,11 +139,24 @@ func (o *Overlay) refreshLoop() {
 			continue
 		}
 		o.widen()
-		o.closest(o.ctx, string(o.host.ID()))
+		if o.Serving() {
+			o.closest(o.ctx, string(o.host.ID()))
+		} else {
+			o.lookRound(o.host.ID(), bucketSize)
+		}
 		if far, err := o.dht.RoutingTable().GenRandPeerID(0); err == nil {
-			o.closest(o.ctx, string(far))
+			o.lookRound(far, Neighbours)
 		}
 		o.saveCache()
+	}
+}
+
+// lookRound asks for the n nearest to a place, and enters those that answer in the
+// routing table. It connects to nobody: each connection costs both ends as long as it
+// is open.
+func (o *Overlay) lookRound(place peer.ID, n int) {
+	for _, p := range o.nearest(o.ctx, kb.ConvertPeerID(place), n, storm.LookUp) {
+		_, _ = o.dht.RoutingTable().TryAddPeer(p, true, true)
 	}
 }
 

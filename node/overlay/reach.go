@@ -28,7 +28,7 @@ const (
 
 const (
 	// proveAgainEvery is the mean period of asking for a new proof.
-	proveAgainEvery = 10 * time.Minute
+	proveAgainEvery = 20 * time.Minute
 	proofLimit      = 8 * time.Second
 )
 

@@ -140,7 +140,7 @@ const (
 	// againAfter is when the closest servers are looked for again after the first
 	// publication; each time after that twice as late.
 	againAfter = time.Second
-	againMost  = time.Minute
+	againMost  = 2 * time.Minute
 	// spare holders may be missing, and every record is still held by one.
 	spare = 2
 	// maxKept neighbours: one let the node in, and others hold its records.

@@ -25,7 +25,7 @@ const (
 
 	// QuestionSize is the length of every question in bytes: no answer is longer,
 	// so nobody gains by asking in another's name.
-	QuestionSize = 1200
+	QuestionSize = 840
 	// MaxReferrals bounds the peers named in an answer, and maxReferralAddrs the
 	// addresses of each.
 	MaxReferrals     = 8

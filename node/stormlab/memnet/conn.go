@@ -149,7 +149,8 @@ func (c *conn) IsClosed() bool { return c.failed() != nil }
 // OpenStream opens a stream; the other end sees it with the first message.
 func (c *conn) OpenStream(context.Context) (network.MuxedStream, error) {
 	d := c.peerEnd()
-	there, back := newPipe(c, d), newPipe(d, c)
+	began := new(opening)
+	there, back := newPipe(c, d, began), newPipe(d, c, began)
 	s := &stream{conn: c, in: back, out: there}
 	there.announce = &stream{conn: d, in: there, out: back}
 	if err := c.add(s, false); err != nil {

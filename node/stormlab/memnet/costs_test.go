@@ -51,18 +51,20 @@ type end struct {
 	id    peer.ID
 	conns *quicreuse.ConnManager
 	l     transport.Listener
+	// accepted has the last connection that came, if nobody took it.
+	accepted chan transport.CapableConn
 }
 
 // newEnd listens on loopback; admit decides before the handshake.
-func newEnd(b *testing.B, admit func() error) *end {
+func newEnd(b *testing.B, admit func() error, opts ...quicreuse.Option) *end {
 	b.Helper()
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	must(b, err)
-	e := &end{}
+	e := &end{accepted: make(chan transport.CapableConn, 1)}
 	e.id, err = peer.IDFromPrivateKey(key)
 	must(b, err)
-	e.conns, err = quicreuse.NewConnManager(quic.StatelessResetKey{}, quic.TokenGeneratorKey{},
-		quicreuse.ConnContext(func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) { return ctx, admit() }))
+	opts = append(opts, quicreuse.ConnContext(func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) { return ctx, admit() }))
+	e.conns, err = quicreuse.NewConnManager(quic.StatelessResetKey{}, quic.TokenGeneratorKey{}, opts...)
 	must(b, err)
 	e.Transport, err = libp2pquic.NewTransport(key, e.conns, nil, nil, &network.NullResourceManager{})
 	must(b, err)
@@ -74,7 +76,11 @@ func newEnd(b *testing.B, admit func() error) *end {
 			if err != nil {
 				return
 			}
-			_ = c // the other end closes it
+			select { // the other end closes it
+			case <-e.accepted:
+			default:
+			}
+			e.accepted <- c
 		}
 	}()
 	b.Cleanup(func() {

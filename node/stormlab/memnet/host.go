@@ -138,6 +138,13 @@ func (h *Host) charge(cost time.Duration, free bool) time.Time {
 	return h.cpu.take(cost)
 }
 
+// Connections is how many are open.
+func (h *Host) Connections() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.conns)
+}
+
 // note changes the counters.
 func (h *Host) note(change func(*Count)) {
 	h.mu.Lock()

@@ -54,6 +54,35 @@ type Network struct {
 
 	mu    sync.Mutex
 	hosts map[netip.Addr]*Host // those that are alive
+	tap   func(Packet)
+}
+
+// Packet is what a tap is told of.
+type Packet struct {
+	From, To netip.Addr
+	Data     []byte
+	// Opening is how the stream began that Data is sent on, which names its protocol;
+	// nil for a datagram.
+	Opening []byte
+	// More rides on the packet before.
+	More bool
+}
+
+// Tap has f be told of all that is sent from now on, but for handshakes and what costs
+// nothing; nil ends it. It must not keep what it is told, nor block.
+func (n *Network) Tap(f func(Packet)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.tap = f
+}
+
+func (n *Network) tell(p Packet) {
+	n.mu.Lock()
+	f := n.tap
+	n.mu.Unlock()
+	if f != nil {
+		f(p)
+	}
 }
 
 // New makes a network without hosts.

@@ -66,6 +66,7 @@ func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	h.mu.Unlock()
 	if !d.free {
 		h.note(func(c *Count) { c.Sent++ })
+		h.net.tell(Packet{From: h.addr, To: to.Addr(), Data: b})
 	}
 	h.net.travel(h.addr, to.Addr(), h.charge(h.net.costs.Datagram, d.free), func() { h.net.datagram(to, d) })
 	return len(b), nil

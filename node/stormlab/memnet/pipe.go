@@ -17,6 +17,7 @@ var errFinished = errors.New("write on a finished stream")
 type pipe struct {
 	from, to *conn
 	announce *stream // what the reader's end learns of with the first message; nil for answers
+	began    *opening
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -41,8 +42,27 @@ type message struct {
 	fin    bool
 }
 
-func newPipe(from, to *conn) *pipe {
-	p := &pipe{from: from, to: to}
+// opening is how a stream begins, for both of its pipes.
+type opening struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// maxOpening holds the names of a protocol and of the way to agree on it.
+const maxOpening = 128
+
+// with returns the opening; the first message is it.
+func (o *opening) with(data []byte) []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.text == nil {
+		o.text = append([]byte{}, data[:min(len(data), maxOpening)]...)
+	}
+	return o.text
+}
+
+func newPipe(from, to *conn, began *opening) *pipe {
+	p := &pipe{from: from, to: to, began: began}
 	p.changed = sync.NewCond(&p.mu)
 	return p
 }
@@ -94,6 +114,9 @@ func (p *pipe) finish() error {
 func (p *pipe) send(data []byte, fin bool) {
 	if n := len(p.sent); n > 0 && p.sent[n-1].depart.After(time.Now()) {
 		last := p.sent[n-1]
+		if len(data) > 0 && !p.from.free {
+			p.tell(data, len(last.data) > 0)
+		}
 		last.data, last.fin = append(last.data, data...), fin
 		return
 	}
@@ -102,6 +125,7 @@ func (p *pipe) send(data []byte, fin bool) {
 	p.sent = append(p.sent, m)
 	if len(data) > 0 && !p.from.free {
 		h.note(func(c *Count) { c.Sent++ })
+		p.tell(data, false)
 	}
 	// What was lost holds up what follows it.
 	at := m.depart.Add(h.net.links.latency(h.addr, p.to.t.host.addr) + h.net.links.late())
@@ -110,6 +134,11 @@ func (p *pipe) send(data []byte, fin bool) {
 	}
 	p.lastArrival = at
 	time.AfterFunc(time.Until(at), p.arrive)
+}
+
+func (p *pipe) tell(data []byte, more bool) {
+	from := p.from.t.host
+	from.net.tell(Packet{From: from.addr, To: p.to.t.host.addr, Data: data, Opening: p.began.with(data), More: more})
 }
 
 // cost of a message; the end of a stream rides on others.
