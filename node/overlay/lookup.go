@@ -16,7 +16,7 @@ import (
 
 // readFrom is how many of the servers nearest to a key are asked for a value: more than
 // are to keep it, as who keeps it changes while an overlay grows.
-const readFrom = 2 * Neighbours
+const readFrom = bucketSize
 
 // Lookup returns a value stored under key, the best of quorum valid answers. It asks
 // the servers nearest to the key, which it finds by questions: nobody is dialled who

@@ -68,6 +68,10 @@ type stepResult struct {
 
 // run asks until the n nearest that are there are known.
 func (w *walk) run(ctx context.Context, n int) {
+	enough := min(n, Neighbours)
+	if w.class == storm.LookUp {
+		enough = 1 // a reader asks whoever is there
+	}
 	for steps := 0; ctx.Err() == nil; {
 		next, waiting := w.among(n)
 		for _, p := range next {
@@ -77,7 +81,7 @@ func (w *walk) run(ctx context.Context, n int) {
 				steps++
 			}
 		}
-		if waiting == 0 && (w.count(slow) == 0 || w.count(answers) >= n) {
+		if waiting == 0 && (w.count(slow) == 0 || w.count(answers) >= enough) {
 			return
 		}
 		r := <-w.results
