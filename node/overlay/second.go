@@ -20,7 +20,7 @@ const (
 	// A measured cost counts from this many log-ins on, and up to this many times the
 	// guess: what else the process did meanwhile is in it.
 	costSamples = 4
-	costCeiling = 16
+	costCeiling = 24
 )
 
 // everySecond looks after what changes with time alone.
