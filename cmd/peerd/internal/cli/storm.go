@@ -204,6 +204,6 @@ func stormTable(out io.Writer, results []stormlab.Result) {
 	m := first.Model
 	fmt.Fprintf(w, "model: a log-in costs %.0f us (connection %.0f, record %.0f), a refusal %.0f us; %.2f cores serve: %.1f log-ins/s a server (k), %.1f the bootstrap nodes (c0)\n",
 		m.CostWhole, m.CostLogIn, m.CostPut, m.CostRefuse, m.Capacity, m.K, m.C0)
-	fmt.Fprintf(w, "able to serve %.0f %% (s), serving before %.0f %%, warm-up %.1f s (w), RTT %.0f ms, loss %.0f %%, caches dead %.0f %%, slow %.0f %%, new addresses %.0f %%\n",
-		100*m.S, 100*m.Serving, m.W, 1000*m.RTT, 100*m.Loss, 100*m.DeadCache, 100*m.Slow, 100*m.Moved)
+	fmt.Fprintf(w, "able to serve %.0f %% (s), serving before %.0f %%, warm-up %.1f s (w), RTT %.0f ms, loss %.0f %%, caches dead %.0f %%, slow %.0f %%\n",
+		100*m.S, 100*m.Serving, m.W, 1000*m.RTT, 100*m.Loss, 100*m.DeadCache, 100*m.Slow)
 }
