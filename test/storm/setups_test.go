@@ -40,7 +40,7 @@ func callersOf(t *testing.T, pairs int, boots []*harness.Daemon) *callers {
 		for k, answer := range []string{"ask", "echo"} {
 			pair[k] = harness.Start(t, harness.Options{
 				Name: fmt.Sprint(answer, i), Bootstrap: boots, Answer: answer,
-				Args: []string{"--audio", "tone", "--log-level", "info"},
+				Args: []string{"--audio", "tone", "--log-level", "debug"},
 			})
 			pair[k].AwaitLogin(t)
 			pair[k].Link = linkOf(t, pair[k])
