@@ -323,10 +323,9 @@ func (p *person) withdraw(a presence.Account) {
 	p.Revoked = all
 }
 
-// learnPresence takes a verified presence record; heard says that the device
-// itself sent it, just now. Once an account record is held, the account has no
-// other devices than those it lists, whatever their certificates say.
-func (b *book) learnPresence(cert identity.Certificate, rec presence.Presence, heard time.Time) error {
+// learnPresence takes a verified presence record. Once an account record is held, the
+// account has no other devices than those it lists, whatever their certificates say.
+func (b *book) learnPresence(cert identity.Certificate, rec presence.Presence) error {
 	return b.change(cert.Account, func(p *person) error {
 		if slices.Contains(p.Revoked, cert.Device) {
 			return ErrRevoked
@@ -339,9 +338,6 @@ func (b *book) learnPresence(cert identity.Certificate, rec presence.Presence, h
 			return err
 		}
 		d.Seq, d.Addrs, d.Expires = rec.Seq, rec.Addrs, rec.Expires
-		if !heard.IsZero() {
-			d.Evidence, d.Gone, d.Left = heard, false, false
-		}
 		return nil
 	})
 }

@@ -277,7 +277,7 @@ func (r *race) locate(cert identity.Certificate, quorum int) {
 			return err
 		})
 	if err == nil {
-		err = r.n.book.learnPresence(cert, p, time.Time{})
+		err = r.n.book.learnPresence(cert, p)
 	}
 	if err != nil {
 		r.note(err)

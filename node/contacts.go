@@ -40,6 +40,7 @@ type contacts struct {
 	last map[identity.AccountID]ContactPresence // as last announced
 	// looked is when an account record was last looked for because of a device that it did not list.
 	looked map[identity.AccountID]time.Time
+	left   map[identity.DeviceID]time.Time // when it said goodbye, by the clock of connections
 }
 
 // seek is when to look for a contact.
@@ -79,6 +80,7 @@ func (c *contacts) init() {
 	c.told = make(map[identity.DeviceID]uint64)
 	c.last = make(map[identity.AccountID]ContactPresence)
 	c.looked = make(map[identity.AccountID]time.Time)
+	c.left = make(map[identity.DeviceID]time.Time)
 }
 
 // SetContacts replaces the list of accounts whose presence we keep and whom we
@@ -233,14 +235,17 @@ func (n *Node) notFound(link identity.Link, err error) {
 		return
 	}
 	for _, d := range n.book.devices(link.Account, n.now()) {
-		n.book.note(link.Account, d.Cert.Device, func(d *contactedDevice) { d.Gone = true })
+		n.book.note(link.Account, d.Cert.Device, func(d *contactedDevice) {
+			d.Gone = d.Gone || !n.isConnected(d.Cert.Device) // it may have come to us meanwhile
+		})
 	}
 	n.poke()
 }
 
-// met notes a connection to a contact's device.
+// met notes a connection to a contact's device. After a goodbye it takes a new one:
+// what a device said before it left may be read after that.
 func (n *Node) met(p Peer) {
-	if _, ok := n.book.link(p.Certificate.Account); !ok {
+	if _, ok := n.book.link(p.Certificate.Account); !ok || !n.isBack(p.Device) {
 		return
 	}
 	n.over.Host().ConnManager().Protect(p.Device, contactTag)
@@ -248,6 +253,30 @@ func (n *Node) met(p Peer) {
 		d.Evidence, d.Gone, d.Left = n.now(), false, false
 	})
 	n.poke()
+}
+
+// parted notes a goodbye.
+func (n *Node) parted(account identity.AccountID, device identity.DeviceID) {
+	n.contacts.mu.Lock()
+	n.contacts.left[device] = time.Now()
+	n.contacts.mu.Unlock()
+	n.book.note(account, device, func(d *contactedDevice) { d.Evidence, d.Gone, d.Left = n.now(), true, true })
+	n.over.Host().ConnManager().Unprotect(device, contactTag)
+	n.poke()
+}
+
+// isBack says that a device has not said goodbye, or has connected since.
+func (n *Node) isBack(device identity.DeviceID) bool {
+	n.contacts.mu.Lock()
+	defer n.contacts.mu.Unlock()
+	at, left := n.contacts.left[device]
+	for _, c := range n.over.Host().Network().ConnsToPeer(device) {
+		left = left && !c.Stat().Opened.After(at)
+	}
+	if !left {
+		delete(n.contacts.left, device)
+	}
+	return !left
 }
 
 func (n *Node) isConnected(device identity.DeviceID) bool {

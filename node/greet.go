@@ -110,9 +110,7 @@ func (n *Node) learn(device identity.DeviceID, g greeting) error {
 		return errStranger
 	}
 	if g.goodbye {
-		n.book.note(g.account, device, func(d *contactedDevice) { d.Evidence, d.Gone, d.Left = now, true, true })
-		n.over.Host().ConnManager().Unprotect(device, contactTag)
-		n.poke()
+		n.parted(g.account, device)
 		return nil
 	}
 	if len(g.records.account) > 0 {
@@ -128,9 +126,9 @@ func (n *Node) learn(device identity.DeviceID, g greeting) error {
 	if err != nil {
 		return err
 	}
-	err = n.book.learnPresence(g.cert, p, now)
+	err = n.book.learnPresence(g.cert, p)
 	if errors.Is(err, ErrUnlisted) && n.lookAgain(link) {
-		err = n.book.learnPresence(g.cert, p, now)
+		err = n.book.learnPresence(g.cert, p)
 	}
 	if err != nil {
 		return err
