@@ -32,7 +32,7 @@ type Stats struct {
 	JitterMS       float64 `json:"jitter_ms"`        // RFC 3550 section 6.4.1
 	PlayoutDelayMS float64 `json:"playout_delay_ms"` // arrival on the fastest path to loudspeaker
 	TargetMS       float64 `json:"target_ms"`        // what the playout delay is steered to
-	RTTMS          float64 `json:"rtt_ms"`           // from ICE connectivity checks
+	Path           Path    `json:"path"`             // with the round trip of ICE's checks
 	RemoteLoss     float64 `json:"remote_loss"`      // of what we sent, as reported in the last seconds, 0..1
 
 	LateFrames   uint64  `json:"late_frames"`    // captured frames sent a frame time too late, for lack of CPU
@@ -71,7 +71,7 @@ func (s *Session) Stats() Stats {
 		RemoteLoss: math.Float64frombits(s.remoteLoss.Load()),
 		LateFrames: s.lateFrames.Load(), SendErrors: s.sendErrors.Load(),
 		FirstSoundMS: millis(time.Duration(s.firstSound.Load())),
-		RTTMS:        millis(s.Path().RTT),
+		Path:         s.Path(),
 	}
 	s.mu.Lock()
 	if s.stream != nil {

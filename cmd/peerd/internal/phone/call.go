@@ -177,7 +177,7 @@ func (c *call) onEnded(ev signaling.Ended) {
 		c.crossing = time.After(crossingWait)
 		return
 	}
-	if ev.Reason == signaling.ReasonLost && c.signal.Role() == signaling.Caller && c.snapshot().Rung.IsZero() {
+	if ev.Reason == signaling.ReasonLost && c.signal.Role() == signaling.Caller && c.facts().Rung.IsZero() {
 		ev.Reason = signaling.ReasonUnreachable // the device went away before it could ring
 	}
 	c.finish(ev.Reason, ev.Remote, ev.Detail)

@@ -139,7 +139,7 @@ func (p *Phone) candidates(id string, fits func(Call) bool) (found []*call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.calls {
-		if id == "" && fits(c.snapshot()) || id != "" && strings.HasPrefix(c.id, id) {
+		if id == "" && fits(c.facts()) || id != "" && strings.HasPrefix(c.id, id) {
 			found = append(found, c)
 		}
 	}

@@ -32,9 +32,9 @@ var errGaveWay = errors.New("both called each other, and our call goes on")
 // rivalLocked finds the call that c may cross: with the same person, in the
 // other direction, not accepted yet.
 func (p *Phone) rivalLocked(c *call) *call {
-	mine := c.snapshot()
+	mine := c.facts()
 	for _, other := range p.calls {
-		o := other.snapshot()
+		o := other.facts()
 		if o.Direction != mine.Direction && o.Remote.Account == mine.Remote.Account && o.Live() && o.Answered.IsZero() {
 			return other
 		}

@@ -164,11 +164,11 @@ func (p *Phone) Call(id string) (Call, error) {
 	if s, err := p.store.Call(id); err == nil && s.Ended != 0 {
 		return fromStore(s), nil
 	}
+	if c := p.found(id); c != nil {
+		return c.snapshot(), nil
+	}
 	var found []Call
 	for _, c := range p.Calls() {
-		if c.ID == id {
-			return c, nil
-		}
 		if id != "" && strings.HasPrefix(c.ID, id) {
 			found = append(found, c)
 		}

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -244,12 +246,20 @@ func (p *Phone) forget(c *call) {
 // present lists the calls that are live, or not yet in the history.
 func (p *Phone) present() []Call {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	calls := slices.Collect(maps.Values(p.calls))
+	p.mu.Unlock()
 	var list []Call
-	for _, c := range p.calls {
+	for _, c := range calls {
 		list = append(list, c.snapshot())
 	}
 	return list
+}
+
+// found is the call of this id that is live, or not yet in the history, or nil.
+func (p *Phone) found(id string) *call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls[id]
 }
 
 func (p *Phone) liveCalls() int {
@@ -270,7 +280,7 @@ func (p *Phone) liveLocked() int {
 
 // ringsStrange reports whether a call is one of a stranger that waits for the user.
 func (c *call) ringsStrange() bool {
-	now := c.snapshot()
+	now := c.facts()
 	return ringsForUser(now) && now.Remote.Stranger && !c.automatic
 }
 

@@ -52,30 +52,43 @@ func (c *call) stateLocked() CallState {
 	}
 }
 
-// snapshot returns a copy of the record with the figures of this moment.
-func (c *call) snapshot() Call {
+// facts returns a copy of the record.
+func (c *call) facts() Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.factsLocked()
+}
+
+func (c *call) factsLocked() Call {
 	now := c.rec
 	now.SAS = append([]string(nil), c.rec.SAS...)
-	if c.live != nil {
-		now.Stats = statsOf(c.live.Stats())
-		now.Stats.Chain = c.chainLocked()
-		if path := c.live.Path().Kind(); path != "" {
-			now.Path = path
-		}
-	}
-	now.Stats.Underruns = c.handset.Underruns()
 	if !now.Answered.IsZero() && now.Ended.IsZero() {
 		now.Duration = time.Since(now.Answered)
 	}
 	return now
 }
 
+// snapshot is facts with the figures of this moment, for which the media session is
+// asked: of very many calls that takes time from those that talk.
+func (c *call) snapshot() Call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.factsLocked()
+	if c.live != nil {
+		s := c.live.Stats()
+		now.Stats = statsOf(s)
+		now.Stats.Chain = c.chainLocked(s)
+		if path := s.Path.Kind(); path != "" {
+			now.Path = path
+		}
+	}
+	now.Stats.Underruns = c.handset.Underruns()
+	return now
+}
+
 // chainLocked describes what sound passes through on its two ways.
-func (c *call) chainLocked() []string {
-	path := c.live.Path()
-	network := fmt.Sprintf("%s %s - %s", path.Kind(), path.Local, path.Remote)
+func (c *call) chainLocked(s media.Stats) []string {
+	network := fmt.Sprintf("%s %s - %s", s.Path.Kind(), s.Path.Local, s.Path.Remote)
 	switch {
 	case c.rec.Answered.IsZero():
 		return nil
@@ -86,7 +99,6 @@ func (c *call) chainLocked() []string {
 	if c.rec.Remote.Stranger {
 		decoder = "Opus (memory-safe)"
 	}
-	s := c.live.Stats()
 	device := c.handset.Name()
 	return []string{
 		fmt.Sprintf("%s -> %d ms frames -> Opus -> %s", device, audio.FrameDuration.Milliseconds(), network),
@@ -102,7 +114,7 @@ func statsOf(s media.Stats) Stats {
 		ConcealedRatio: s.ConcealedRatio,
 		PlayoutDelay:   milliseconds(s.PlayoutDelayMS),
 		Jitter:         milliseconds(s.JitterMS),
-		RTT:            milliseconds(s.RTTMS),
+		RTT:            s.Path.RTT,
 		LateFrames:     s.LateFrames,
 	}
 }
