@@ -20,12 +20,14 @@ demo: build ## run the main job: a small overlay on this machine and a real call
 # The longest package begins first and runs beside the others. The second run:
 # what cannot be under the race detector, the streams of the PortAudio library
 # (docs/decisions/0002-portaudio-binding.md) and a whole overlay in one process
-# (node/stormlab/restart_test.go); and what takes long and is one goroutine, 30
-# seeds of each scenario (cmd/peerd/internal/stormlab/bounds_test.go).
+# (node/stormlab/restart_test.go); what takes long and is one goroutine, 30 seeds
+# of each scenario (cmd/peerd/internal/stormlab/bounds_test.go); and processes that
+# start all at once (test/storm), for which nothing else should run beside them.
 test: build ## pass the tests: race detector on, order shuffled, and a tenth of the fuzzing
 	@scripts/setup test
 	$(GO) test -race -shuffle=on -timeout 9m ./test/e2e ./...
 	$(GO) test -shuffle=on -timeout 4m ./audio/portaudio ./node/stormlab ./cmd/peerd/internal/stormlab
+	$(GO) test -shuffle=on -timeout 2m ./test/storm
 	scripts/fuzz 6s
 
 build: setup ## build bin/peerd

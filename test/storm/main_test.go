@@ -1,3 +1,5 @@
+//go:build !race
+
 // Package storm_test restarts overlays of real processes on this machine: all are
 // killed at one instant and started again at once, while others stay up, talk, and
 // call each other. What is counted is judged; times are told, as the machine is shared.
