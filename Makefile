@@ -17,7 +17,9 @@ COUNT ?= 1
 demo: build ## run the main job: a small overlay on this machine and a real call, with a report
 	$(BIN) demo $(ARGS)
 
-# The longest package begins first and runs beside the others. The second run:
+# All that tests build is compiled first: people who talk in a test should not have to
+# share the machine with the compiler of a thousand packages. The longest package begins
+# first and runs beside the others. The second run:
 # what cannot be under the race detector, the streams of the PortAudio library
 # (docs/decisions/0002-portaudio-binding.md) and a whole overlay in one process
 # (node/stormlab/restart_test.go); what takes long and is one goroutine, 30 seeds
@@ -25,6 +27,9 @@ demo: build ## run the main job: a small overlay on this machine and a real call
 # start all at once (test/storm), for which nothing else should run beside them.
 test: build ## pass the tests: race detector on, order shuffled, and a tenth of the fuzzing
 	@scripts/setup test
+	$(GO) build -race ./...
+	$(GO) build -o /dev/null ./cmd/peerd
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/peerd
 	$(GO) test -race -shuffle=on -timeout 9m ./test/e2e ./...
 	$(GO) test -shuffle=on -timeout 4m ./audio/portaudio ./node/stormlab ./cmd/peerd/internal/stormlab
 	$(GO) test -shuffle=on -timeout 2m ./test/storm
