@@ -18,7 +18,8 @@ demo: build ## run the main job: a small overlay on this machine and a real call
 	$(BIN) demo $(ARGS)
 
 # All that tests build is compiled first: people who talk in a test should not have to
-# share the machine with the compiler of a thousand packages. The longest package begins
+# share the machine with the compiler of a thousand packages. What has no race detector
+# is built like bin/peerd (-trimpath), so that nothing is compiled twice. The longest package begins
 # first and runs beside the others. The second run:
 # what cannot be under the race detector, the streams of the PortAudio library
 # (docs/decisions/0002-portaudio-binding.md) and a whole overlay in one process
@@ -28,11 +29,10 @@ demo: build ## run the main job: a small overlay on this machine and a real call
 test: build ## pass the tests: race detector on, order shuffled, and a tenth of the fuzzing
 	@scripts/setup test
 	$(GO) build -race ./...
-	$(GO) build -o /dev/null ./cmd/peerd
-	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/peerd
+	CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/peerd
 	$(GO) test -race -shuffle=on -timeout 9m ./test/e2e ./...
-	$(GO) test -shuffle=on -timeout 4m ./audio/portaudio ./node/stormlab ./cmd/peerd/internal/stormlab
-	$(GO) test -shuffle=on -timeout 2m ./test/storm
+	$(GO) test -trimpath -shuffle=on -timeout 4m ./audio/portaudio ./node/stormlab ./cmd/peerd/internal/stormlab
+	$(GO) test -trimpath -shuffle=on -timeout 2m ./test/storm
 	scripts/fuzz 6s
 
 build: setup ## build bin/peerd

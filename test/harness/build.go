@@ -81,11 +81,11 @@ func runAbreast() error {
 func Program() string { return bin }
 
 func build(to string, race bool, env ...string) error {
-	args := []string{"build", "-o", to}
+	how := "-trimpath" // as make build does, which has compiled all of it so
 	if race {
-		args = append(args, "-race")
+		how = "-race"
 	}
-	cmd := exec.Command("go", append(args, "github.com/peerd/peerd/cmd/peerd")...)
+	cmd := exec.Command("go", "build", how, "-o", to, "github.com/peerd/peerd/cmd/peerd")
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the program under test: %w\n%s", err, out)
