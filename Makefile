@@ -12,16 +12,15 @@ FUZZTIME ?= 60s
 COUNT ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build build-nocgo lint fmt bench fuzz soak storm-ablation stormlab storm-processes setup clean
+.PHONY: help demo test test-calls test-rooms build build-nocgo lint fmt bench fuzz soak storm-ablation stormlab storm-processes setup clean
 
 demo: build ## run the main job: a small overlay on this machine and a real call, with a report
 	$(BIN) demo $(ARGS)
 
-# All that tests build is compiled first: people who talk in a test should not have to
-# share the machine with the compiler of a thousand packages. What has no race detector
-# is built like bin/peerd (-trimpath), so that nothing is compiled twice. The longest package begins
-# first and runs beside the others. The second run:
-# what cannot be under the race detector, the streams of the PortAudio library
+# All that tests build is compiled first, what has no race detector like bin/peerd
+# (-trimpath), so that nothing is compiled twice. Then people talk in test-calls, and
+# test-rooms, which is everything else, gives way to them. After these: what cannot be
+# under the race detector, the streams of the PortAudio library
 # (docs/decisions/0002-portaudio-binding.md) and a whole overlay in one process
 # (node/stormlab/restart_test.go); what takes long and is one goroutine, 30 seeds
 # of each scenario (cmd/peerd/internal/stormlab/bounds_test.go); and processes that
@@ -30,10 +29,16 @@ test: build ## pass the tests: race detector on, order shuffled, and a tenth of 
 	@scripts/setup test
 	$(GO) build -race ./...
 	CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/peerd
-	$(GO) test -race -shuffle=on -timeout 9m ./test/e2e ./...
+	@$(MAKE) --no-print-directory -j2 test-calls test-rooms
 	$(GO) test -trimpath -shuffle=on -timeout 4m ./audio/portaudio ./node/stormlab ./cmd/peerd/internal/stormlab
 	$(GO) test -trimpath -shuffle=on -timeout 2m ./test/storm
 	scripts/fuzz 6s
+
+test-calls:
+	$(GO) test -race -shuffle=on -timeout 9m ./test/e2e
+
+test-rooms:
+	nice $(GO) test -race -shuffle=on -timeout 9m $$($(GO) list ./... | grep -v '/test/e2e$$')
 
 build: setup ## build bin/peerd
 	@mkdir -p bin
