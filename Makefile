@@ -10,6 +10,8 @@ BUILD := $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 GOLANGCI := v2.12.2
 FUZZTIME ?= 60s
 COUNT ?= 1
+STORMS ?= 5
+RUN ?= Soak
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-calls test-rooms build build-nocgo lint fmt bench fuzz soak storm-ablation stormlab storm-processes setup clean
@@ -75,7 +77,7 @@ storm-ablation: ## switch each mechanism of the storm policy off, and write docs
 
 storm-processes: build ## restart 44 real daemons of this machine at one instant while others talk, and 64 phones behind one address
 	@scripts/setup test
-	PEERD_SOAK=1 $(GO) test -count=1 -timeout 30m -run Soak -v ./test/storm
+	PEERD_SOAK=1 PEERD_STORMS=$(STORMS) $(GO) test -count=1 -timeout 30m -run '$(RUN)' -v ./test/storm
 
 setup: ## find what is missing (C compiler, pkg-config, libopus, PortAudio) and install it
 	@scripts/setup

@@ -70,6 +70,10 @@ func logIns(b *testing.B, n int) {
 	coming.Wait()
 	took := time.Since(begin)
 	spent = processCPU() - spent
+	conns := 0
+	for _, o := range nodes {
+		conns += len(o.host.Network().Conns())
+	}
 	debug.SetGCPercent(collecting)
 	if int(in.Load()) != clients {
 		b.Fatalf("%d of %d came in", in.Load(), clients)
@@ -84,6 +88,7 @@ func logIns(b *testing.B, n int) {
 	b.ReportMetric(each(upkeep), "ms-others/login")
 	b.ReportMetric(float64(idle.Microseconds()), "us-cpu/node/s")
 	b.ReportMetric(took.Seconds()/float64(clients), "s/login")
+	b.ReportMetric(float64(conns)/float64(clients), "conns/login")
 	for _, o := range append(nodes, servers...) {
 		_ = o.Close()
 	}

@@ -50,11 +50,11 @@ type door struct {
 
 	mu        sync.Mutex
 	gate      storm.Gate[peer.ID]
-	answer    storm.Answer[peer.ID]     // of the question in hand
-	named     map[peer.ID]peer.AddrInfo // who may be referred to
-	expected  map[netip.Addr]time.Time  // witnesses, until when
-	strangers float64                   // how many may come in now
-	filled    storm.Moment              // when strangers was brought up to date
+	answer    storm.Answer[peer.ID]    // of the question in hand
+	named     map[peer.ID]nameable     // who may be referred to
+	expected  map[netip.Addr]time.Time // witnesses, until when
+	strangers float64                  // how many may come in now
+	filled    storm.Moment             // when strangers was brought up to date
 	role      storm.Role
 	refusals  uint64
 	refused   storm.Moment // when somebody was last refused here
@@ -62,10 +62,16 @@ type door struct {
 	storm     bool         // as last told to the log
 }
 
+// nameable is a peer that others may be referred to.
+type nameable struct {
+	peer.AddrInfo
+	referral gate.Referral
+}
+
 func newDoor(o *Overlay) *door {
 	d := &door{
 		o: o, born: time.Now(), cfg: storm.DefaultGateConfig(), strangers: strangersBurst,
-		named: make(map[peer.ID]peer.AddrInfo), expected: make(map[netip.Addr]time.Time),
+		named: make(map[peer.ID]nameable), expected: make(map[netip.Addr]time.Time),
 	}
 	d.cfg.Off = o.cfg.Off
 	o.trace.Open(d.moment(), &d.gate, &d.cfg)
@@ -88,6 +94,9 @@ func (d *door) serve(from netip.AddrPort, q gate.Question) (gate.Answer, bool) {
 	if !comes {
 		class = storm.LookUp
 	}
+	if comes && d.admitted.Repeated(from, d.o.now()) {
+		return d.again(q), true
+	}
 	ask := storm.Question[peer.ID]{
 		From: q.From, Class: class, Prefix: prefix(from.Addr()), Serves: q.Serves,
 		Ticket: len(q.Ticket) > 0 && d.keys.TicketHolds(q.Ticket, q.From, d.o.now()),
@@ -103,14 +112,32 @@ func (d *door) serve(from netip.AddrPort, q gate.Question) (gate.Answer, bool) {
 		due := d.moment() + out.Wait
 		out.Slot = d.keys.Slot(q.From, from.Addr(), due)
 	case storm.Come:
-		if len(q.Key) > 0 {
-			out.Referrals = d.o.nearestKnown(kb.ID(q.Key), q.From)
-		}
+		out.Referrals = d.near(q)
 		if out.Come = comes; comes {
 			d.await(from, class)
 		}
 	}
 	return out, true
+}
+
+// near lists whom an answer names that does not refuse: the servers nearest to the key
+// asked about.
+func (d *door) near(q gate.Question) []peer.AddrInfo {
+	if len(q.Key) == 0 {
+		return nil
+	}
+	return d.o.nearestKnown(kb.ID(q.Key), q.From)
+}
+
+// again answers who was told to come and asks once more: a server that has little of
+// its processor hears the question and its repetition together, and is to let one in.
+func (d *door) again(q gate.Question) gate.Answer {
+	near := d.near(q)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.moment()
+	d.o.trace.Spent(now, &d.gate, storm.LookUp, d.cfg.Refusal)
+	return gate.Answer{Come: true, Load: float64(d.gate.Load(now)), Uptime: now, Referrals: near}
 }
 
 // direct is a client's answer: a caller may come, and who wants to join is told of the
@@ -125,7 +152,7 @@ func (d *door) direct(q gate.Question) (gate.Answer, bool) {
 	defer d.mu.Unlock()
 	for id, server := range d.named {
 		if id != q.From && len(out.Referrals) < gate.MaxReferrals {
-			out.Referrals = append(out.Referrals, server)
+			out.Referrals = append(out.Referrals, server.AddrInfo)
 		}
 	}
 	return out, len(out.Referrals) > 0
@@ -144,10 +171,10 @@ func (d *door) decide(ask *storm.Question[peer.ID]) (gate.Answer, storm.Verdict)
 		Uptime: a.Uptime, Wait: a.Delay,
 	}
 	if a.N > 0 {
-		out.Referrals = make([]peer.AddrInfo, 0, a.N)
+		out.Named = make([]gate.Referral, 0, a.N)
 	}
 	for _, id := range a.Referrals[:a.N] {
-		out.Referrals = append(out.Referrals, d.named[id])
+		out.Named = append(out.Named, d.named[id].referral)
 	}
 	return out, a.Verdict
 }
@@ -243,7 +270,7 @@ func (d *door) joined(server peer.AddrInfo) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.named[server.ID] = server
+	d.named[server.ID] = nameable{server, gate.ReferralOf(server)}
 	d.o.trace.Joined(d.moment(), &d.gate, server.ID, true)
 }
 

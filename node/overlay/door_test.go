@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/peerd/peerd/node/overlay/gate"
 	"github.com/peerd/peerd/node/storm"
 )
 
@@ -96,6 +97,27 @@ func TestClientsRefuseNobody(t *testing.T) {
 		if !d.admit(netip.MustParseAddrPort("192.0.2.1:1"), true) {
 			t.Fatal("a client refuses")
 		}
+	}
+}
+
+// TestQuestionSentAgainIsPaidForOnce: its first answer may be late, or lost.
+func TestQuestionSentAgainIsPaidForOnce(t *testing.T) {
+	d := member(t, true).door
+	_, asker := newID(t)
+	from := netip.MustParseAddrPort("192.0.2.1:4000")
+	q := gate.Question{From: asker, Class: uint8(storm.LogIn)}
+	if a, ok := d.serve(from, q); !ok || !a.Come {
+		t.Fatalf("the first of all is not let in: %+v", a)
+	}
+	once := d.o.Load().Load
+	if a, ok := d.serve(from, q); !ok || !a.Come || d.o.Load().Load > once*1.1 {
+		t.Errorf("asked again: %+v, load %.4f after %.4f", a, d.o.Load().Load, once)
+	}
+	if !d.admitted.Take(from, time.Now()) {
+		t.Error("who asked twice is not awaited")
+	}
+	if d.serve(from, q); d.o.Load().Load < once*1.5 {
+		t.Error("who came and asks anew has not paid")
 	}
 }
 

@@ -4,6 +4,8 @@ package storm_test
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -24,9 +26,17 @@ type size struct {
 
 func wanted() size {
 	if soak() {
-		return size{phones: 42, servers: 8, calls: 5, pairs: 2, setups: 20, rounds: 5, horizon: 2 * time.Minute, talk: 6 * time.Minute}
+		return size{phones: 42, servers: 8, calls: 5, pairs: 2, setups: 20, rounds: storms(), horizon: 2 * time.Minute, talk: 6 * time.Minute}
 	}
 	return size{phones: 10, servers: 2, calls: 2, pairs: 1, setups: 5, rounds: 1, horizon: time.Minute, talk: 2 * time.Minute}
+}
+
+// storms is how many are asked for (make storm-processes STORMS=1).
+func storms() int {
+	if n, err := strconv.Atoi(os.Getenv("PEERD_STORMS")); err == nil && n > 0 {
+		return n
+	}
+	return 5
 }
 
 // TestSoakProcessesComeBack kills all daemons but those that talk and those that set
@@ -63,6 +73,16 @@ type span struct{ from, to time.Time }
 
 // open starts everybody, one after the other.
 func (s *stage) open() {
+	s.enrolAll()
+	s.callers = callersOf(s.t, s.pairs, s.fleet.boots)
+	s.talk = converse(s.t, s.calls, s.size.talk, s.fleet.boots)
+	s.t.Logf("%d daemons restart, %d of them servers beside the 2 bootstrap nodes; %d set up calls, and %d talk, run by %q",
+		len(s.fleet.members), s.servers, 2*s.pairs, 2*s.calls, ahead())
+}
+
+// enrolAll starts those that will restart.
+func (s *stage) enrolAll() *fleet {
+	s.t.Helper()
 	s.fleet = &fleet{t: s.t, horizon: s.horizon}
 	s.fleet.begin([2]harness.Options{{Name: "boot0", Port: s.free.take(s.t)}, {Name: "boot1", Port: s.free.take(s.t)}})
 	for i := range s.phones {
@@ -72,10 +92,7 @@ func (s *stage) open() {
 		}
 		s.fleet.enrol(opt, false)
 	}
-	s.callers = callersOf(s.t, s.pairs, s.fleet.boots)
-	s.talk = converse(s.t, s.calls, s.size.talk, s.fleet.boots)
-	s.t.Logf("%d daemons restart, %d of them servers beside the 2 bootstrap nodes; %d set up calls, and %d talk, run by %q",
-		len(s.fleet.members), s.servers, 2*s.pairs, 2*s.calls, ahead())
+	return s.fleet
 }
 
 // round is a storm, and a load of its size.

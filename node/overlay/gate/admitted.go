@@ -13,6 +13,10 @@ const (
 	maxAdmitted = 8192
 	// tries is how many connections one admission opens: a dial may be made again.
 	tries = 2
+	// A question is sent again where no answer comes in time: what comes from the same
+	// address within repeatedIn, maxRepeats times, is the same one.
+	repeatedIn = 2 * time.Second
+	maxRepeats = 3
 )
 
 // Admitted are the addresses from which a connection is awaited. By QUIC it comes
@@ -27,9 +31,10 @@ type Admitted struct {
 }
 
 type awaited struct {
-	class uint8
-	left  int
-	until time.Time
+	class   uint8
+	left    int
+	repeats int
+	until   time.Time
 }
 
 // Add notes at now that a connection from addr is awaited for work of a class. It
@@ -66,6 +71,20 @@ func (a *Admitted) sweep(now time.Time) (missed []uint8) {
 		}
 	}
 	return missed
+}
+
+// Repeated says that whoever asks from addr at now was told to come lately, has not
+// come yet, and is awaited: its work need not be paid for again.
+func (a *Admitted) Repeated(addr netip.AddrPort, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w, ok := a.await[addr]
+	if !ok || w.left < tries || w.repeats == maxRepeats || now.After(w.until.Add(repeatedIn-admittedLife)) {
+		return false
+	}
+	w.repeats++
+	a.await[addr] = w
+	return true
 }
 
 func (a *Admitted) drop(addr netip.AddrPort) {

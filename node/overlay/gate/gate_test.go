@@ -141,6 +141,30 @@ func TestAdmittedIsShortAndCounted(t *testing.T) {
 	}
 }
 
+func TestAdmittedKnowsARepetition(t *testing.T) {
+	var a Admitted
+	if a.Repeated(at(1), start()) {
+		t.Error("nobody was told to come")
+	}
+	a.Add(at(1), 0, start())
+	for i := range maxRepeats {
+		if !a.Repeated(at(1), start().Add(time.Second)) {
+			t.Errorf("repetition %d is taken for a new question", i)
+		}
+	}
+	if a.Repeated(at(1), start().Add(time.Second)) {
+		t.Error("repeated without end")
+	}
+	a.Add(at(2), 0, start())
+	if a.Repeated(at(2), start().Add(repeatedIn+1)) {
+		t.Error("too late for a repetition")
+	}
+	a.Take(at(2), start())
+	if a.Repeated(at(2), start()) {
+		t.Error("repeated by one who has come")
+	}
+}
+
 func TestAdmittedIsBounded(t *testing.T) {
 	var a Admitted
 	for i := range maxAdmitted + 5 {

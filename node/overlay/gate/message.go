@@ -65,6 +65,22 @@ type Answer struct {
 	Wait      time.Duration // until the slot, whole milliseconds
 	Slot      []byte        // to be shown when it is due, or nil
 	Referrals []peer.AddrInfo
+	// Named are more referrals, after those, as ReferralOf has made them. Only a
+	// server that answers has any: what is read are Referrals.
+	Named []Referral
+}
+
+// Referral is a peer as it stands in an answer; nil is one that cannot be named, having
+// no address. Who is named again and again is so at the cost of a copy.
+type Referral []byte
+
+// ReferralOf makes a peer ready to be named.
+func ReferralOf(p peer.AddrInfo) Referral {
+	r, ok := appendReferral(nil, p)
+	if !ok {
+		return nil
+	}
+	return r
 }
 
 // AppendQuestion appends the datagram of q to buf; ids, slots and tickets that
@@ -133,6 +149,12 @@ func AppendAnswer(buf []byte, a Answer) []byte {
 		with, ok := appendReferral(buf, r)
 		if ok && buf[count] < MaxReferrals && len(with)-begin <= QuestionSize {
 			buf = with
+			buf[count]++
+		}
+	}
+	for _, r := range a.Named {
+		if len(r) > 0 && buf[count] < MaxReferrals && len(buf)+len(r)-begin <= QuestionSize {
+			buf = append(buf, r...)
 			buf[count]++
 		}
 	}

@@ -23,6 +23,7 @@ import (
 // stormFlags are the flags of "peerd storm".
 type stormFlags struct {
 	nodes, runs int
+	processors  int
 	scenario    string
 	policies    []string
 	without     []string
@@ -57,6 +58,7 @@ Mechanisms for --without: ` + strings.Join(storm.Mechanisms(), ", ") + `.`,
 		},
 	}
 	cmd.Flags().IntVar(&f.nodes, "nodes", 10_000, "nodes")
+	cmd.Flags().IntVar(&f.processors, "processors", 0, "have all nodes be processes of one machine with so many processors; 0: each has its own")
 	cmd.Flags().StringVar(&f.scenario, "scenario", "warm", "what happens")
 	cmd.Flags().StringSliceVar(&f.policies, "policy", []string{string(stormlab.Ours)}, "what the nodes do; several are compared")
 	cmd.Flags().StringSliceVar(&f.without, "without", nil, "switch a mechanism of our policy off")
@@ -73,6 +75,9 @@ Mechanisms for --without: ` + strings.Join(storm.Mechanisms(), ", ") + `.`,
 func (a *app) storm(ctx context.Context, f stormFlags) error {
 	if f.runs < 1 {
 		return usage(errors.New("--runs must be at least 1"))
+	}
+	if f.processors < 0 {
+		return usage(errors.New("--processors must not be negative"))
 	}
 	names := f.policies
 	if f.plot != "" && len(names) == 1 && len(f.without) == 0 {
@@ -102,10 +107,14 @@ func (a *app) storm(ctx context.Context, f stormFlags) error {
 // stormRuns performs the runs of one policy and returns the one with the median T99.
 func (a *app) stormRuns(ctx context.Context, f stormFlags, policy string) (stormlab.Result, error) {
 	var runs []stormlab.Result
+	model := stormlab.DefaultModel()
+	if f.processors > 0 {
+		model = stormlab.OnMachine(f.processors)
+	}
 	for i := range f.runs {
 		o := stormlab.Options{
 			Nodes: f.nodes, Scenario: f.scenario, Policy: policy, Without: f.without,
-			Seed: f.seed + uint64(i), Model: stormlab.DefaultModel(), Progress: a.stormProgress(policy),
+			Seed: f.seed + uint64(i), Model: model, Progress: a.stormProgress(policy),
 		}
 		if policy != string(stormlab.Ours) {
 			o.Without = nil

@@ -50,6 +50,8 @@ type Model struct {
 	PingEvery  time.Duration // one neighbour is pinged so often
 	Detect     time.Duration // a dead one is noticed so long after its ping, the other dead ones a round trip later
 	Breadth    int           // servers that a reader asks for a record
+
+	Machine Machine // whose processors all nodes share
 }
 
 // DefaultModel is measured where the real node could be measured, and chosen

@@ -134,6 +134,9 @@ func (v *server) spend(s *sim, c storm.Class, cost time.Duration) {
 		s.recorder(v.id).Spent(s.now, &v.gate, c, cost)
 	}
 	v.charge(s, cost, cost)
+	if s.shared != nil {
+		s.spend(v.id, cost, event{kind: evNothing})
+	}
 }
 
 // asked is a question that reaches a server.
@@ -294,7 +297,12 @@ func (s *sim) next(v *server) {
 	}
 	v.current = w
 	s.tally.waited(s.now - w.came)
-	s.at(w.cost, event{kind: evDone, to: v.id, gen: s.nodes[v.id].gen})
+	done := event{kind: evDone, to: v.id, gen: s.nodes[v.id].gen}
+	if s.shared != nil {
+		s.spend(v.id, w.cost, done)
+		return
+	}
+	s.at(w.cost, done)
 }
 
 func (v *server) take(s *sim) (work, bool) {
@@ -358,7 +366,7 @@ func (s *sim) reply(v *server, w *work) {
 	case w.kind == evDial:
 		e.kind, trips = evConnected, s.model.DialTrips-1
 	case w.fresh:
-		trips = s.model.StoreTrips - 1
+		trips, e.aux = s.model.StoreTrips-1, anew
 	}
 	v.clients = append(v.clients, w.client)
 	s.at(s.way()+s.trips(trips), e)

@@ -30,6 +30,7 @@ func newSim(o Options, sc Scenario) *sim {
 		nodes: make([]node, max(o.Nodes, o.Model.Bootstrap+1)),
 	}
 	s.unit = s.rng.Float64
+	s.shared = newProcessors(o.Model.Machine, len(s.nodes))
 	if o.Trace != nil {
 		s.trace, s.traced = trace.NewRecorder[uint32](o.Trace), o.Traced
 	}

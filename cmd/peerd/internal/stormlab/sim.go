@@ -36,6 +36,9 @@ const (
 	evCall                  // a relayed call looks for another relay; x is its deadline
 	evMoved                 // a relayed call reaches its new relay
 	evRead                  // a third node reads a node's record
+	evTurn                  // a process's turn on a shared processor ends; x is how long it was
+	evRang                  // a third node's call to a node has rung, or would have
+	evNothing               // processor time that nobody waits for
 )
 
 // storage of a run's time before the storm: moments count from here.
@@ -167,6 +170,8 @@ type sim struct {
 
 	tally tally
 
+	shared *processors // that all nodes share; nil: each has its own
+
 	trace  *trace.Recorder[uint32] // of the node traced; may be nil
 	traced uint32
 }
@@ -253,7 +258,16 @@ func (s *sim) relapsed() int {
 	return count
 }
 
+// handle has an event happen, after the processor time that it takes.
 func (s *sim) handle(e *event) {
+	if cost := s.takes(e); cost > 0 {
+		s.spend(e.to, cost, *e)
+		return
+	}
+	s.happen(e)
+}
+
+func (s *sim) happen(e *event) {
 	switch e.kind {
 	case evStart:
 		s.start(e.to)
@@ -284,9 +298,12 @@ func (s *sim) handle(e *event) {
 	case evCall:
 		s.seekRelay(e)
 	case evRead:
-		if s.nodes[e.to].gen == e.gen {
-			s.look(e.to)
-		}
+		s.read(e)
+	case evTurn:
+		s.turnEnds(e)
+	case evRang:
+		s.rang(e)
+	case evNothing:
 	}
 }
 
@@ -575,7 +592,9 @@ func (s *sim) tick(e *event) {
 func (s *sim) start(id uint32) {
 	n := &s.nodes[id]
 	n.set(up, true)
-	n.from, n.readAt = s.now, 0
+	if n.readAt = 0; s.shared == nil {
+		n.from = s.now
+	}
 	boot := int(id) < s.model.Bootstrap
 	if n.is(serves) && (boot || s.off.Has(storm.ServeFirst) && !s.scenario.Cold && !n.is(fresh|elsewhere)) {
 		s.open(id, n)

@@ -62,13 +62,28 @@ func (s *sim) look(id uint32) {
 		n.readAt = s.now + s.readIn()
 		s.at(n.readAt-s.now, event{kind: evRead, to: id, gen: n.gen})
 	}
-	if s.now < n.readAt {
-		return
+	if s.shared == nil && s.now >= n.readAt {
+		s.isIn(n, s.now)
 	}
-	n.backAt = s.now
+}
+
+// read is a third node's turn to look for a node.
+func (s *sim) read(e *event) {
+	switch {
+	case s.nodes[e.to].gen != e.gen:
+	case s.shared != nil:
+		s.callSoon(e.to)
+	default:
+		s.look(e.to)
+	}
+}
+
+// isIn notes that a node was back at a moment.
+func (s *sim) isIn(n *node, at time.Duration) {
+	n.backAt = at
 	s.tally.back++
 	s.tally.missing--
-	s.tally.times = append(s.tally.times, float32((s.now - n.from).Seconds()))
+	s.tally.times = append(s.tally.times, float32((at - n.from).Seconds()))
 }
 
 // sample looks at all that wait to be back, and at those that stayed.

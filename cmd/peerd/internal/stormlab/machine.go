@@ -1,0 +1,180 @@
+package stormlab
+
+import "time"
+
+// Machine is a machine whose processors all nodes share, as processes of it: what a
+// node does takes processor time, and waits for it. The zero value is none: each node
+// has a processor for itself, and only what servers do takes time.
+//
+// The times are measured on processes (TestSoakSteps in test/storm), one step at a
+// time on an idle machine, not chosen so that a storm comes out right.
+type Machine struct {
+	Processors int
+	Turn       time.Duration // of one process, before the next one's
+	Start      time.Duration // from the start of a process until it asks its first question
+	Ask        time.Duration // a question: made, sent, its answer read
+	Connect    time.Duration // a connection, at the end that dials
+	Proof      time.Duration // being dialled back
+	Give       time.Duration // a record given, at the end that gives
+	Call       time.Duration // a call that shows that a node is back, at each end
+	Calls      int           // of these, at a time
+}
+
+// OnMachine is the model of a machine with so many processors: the work of DefaultModel,
+// and the network that a machine has in itself, without delay and loss.
+func OnMachine(processors int) Model {
+	m := DefaultModel()
+	m.RTT, m.Loss, m.Slow, m.Sparse, m.Reader = 200*time.Microsecond, 0, 0, 0, 0
+	m.StartIn = 100 * time.Millisecond
+	m.Machine = Machine{
+		Processors: processors, Turn: 3 * time.Millisecond,
+		Start: 25 * time.Millisecond, Ask: 60 * time.Microsecond, Connect: 1500 * time.Microsecond,
+		Proof: 900 * time.Microsecond, Give: 100 * time.Microsecond, Call: 22 * time.Millisecond, Calls: 2 * processors,
+	}
+	return m
+}
+
+// processors are those of a machine while it runs. A process does one thing after the
+// other; those that have something to do take turns.
+type processors struct {
+	Machine
+	idle  int
+	jobs  [][]job  // of each node, the first one first
+	turns []uint32 // nodes that wait for a turn
+
+	calls   int      // that may still begin
+	callees []uint32 // that wait for one
+}
+
+// job is processor time to be spent before something happens.
+type job struct {
+	left time.Duration
+	then event
+}
+
+func newProcessors(m Machine, nodes int) *processors {
+	if m.Processors == 0 {
+		return nil
+	}
+	return &processors{Machine: m, idle: m.Processors, jobs: make([][]job, nodes), calls: m.Calls}
+}
+
+// takes is the processor time that an event takes of the node to which it happens.
+func (s *sim) takes(e *event) time.Duration {
+	if s.shared == nil || int(e.to) >= len(s.nodes) {
+		return 0
+	}
+	m := &s.shared.Machine
+	switch e.kind {
+	case evStart:
+		s.nodes[e.to].from = s.now // its time counts from the process's start
+		return m.Start
+	case evAsk:
+		return s.model.Refusal
+	case evAnswer:
+		return m.Ask
+	case evConnected:
+		if len(s.nodes[e.to].joiner.Neighbours()) == 0 {
+			return m.Connect + m.Proof
+		}
+		return m.Connect
+	case evStored:
+		if e.aux == anew {
+			return m.Connect + m.Give
+		}
+		return m.Give
+	case evFound:
+		return m.Ask * time.Duration(s.model.Records*s.model.Copies*s.hops())
+	default:
+		return 0
+	}
+}
+
+// anew marks a record that was given on a connection made for it.
+const anew = 1
+
+// spend has a node's process spend processor time before something happens.
+func (s *sim) spend(id uint32, cost time.Duration, then event) {
+	p := s.shared
+	p.jobs[id] = append(p.jobs[id], job{cost, then})
+	if len(p.jobs[id]) == 1 {
+		p.turns = append(p.turns, id)
+		s.giveTurns()
+	}
+}
+
+// giveTurns has idle processors work.
+func (s *sim) giveTurns() {
+	p := s.shared
+	for p.idle > 0 && len(p.turns) > 0 {
+		id := p.turns[0]
+		p.turns = p.turns[1:]
+		p.idle--
+		d := min(p.jobs[id][0].left, p.Turn)
+		s.at(d, event{kind: evTurn, to: id, x: int64(d)})
+	}
+}
+
+// turnEnds is the end of a process's turn.
+func (s *sim) turnEnds(e *event) {
+	p := s.shared
+	p.idle++
+	first := &p.jobs[e.to][0]
+	first.left -= time.Duration(e.x)
+	done, then := first.left <= 0, first.then
+	if done {
+		p.jobs[e.to] = p.jobs[e.to][1:]
+	}
+	if len(p.jobs[e.to]) > 0 {
+		p.turns = append(p.turns, e.to)
+	}
+	s.giveTurns()
+	if done {
+		s.happen(&then)
+	}
+}
+
+// callSoon has a third node call one that should be back, when its turn comes.
+func (s *sim) callSoon(id uint32) {
+	s.shared.callees = append(s.shared.callees, id)
+	s.callNext()
+}
+
+func (s *sim) callNext() {
+	p := s.shared
+	for p.calls > 0 && len(p.callees) > 0 {
+		id := p.callees[0]
+		p.callees = p.callees[1:]
+		p.calls--
+		n := &s.nodes[id]
+		n.readAt = s.now
+		if third := s.third(id); third != nobody {
+			s.spend(third, p.Call, event{kind: evNothing})
+		}
+		s.spend(id, p.Call, event{kind: evRang, to: id, gen: n.gen})
+	}
+}
+
+// third is any other node that is in.
+func (s *sim) third(id uint32) uint32 {
+	for range 8 {
+		if k := s.rng.Uint32N(uint32(len(s.nodes))); k != id && s.nodes[k].backAt >= 0 {
+			return k
+		}
+	}
+	return nobody
+}
+
+// rang is the end of such a call: the node was back when it was placed, or is called again.
+func (s *sim) rang(e *event) {
+	n := &s.nodes[e.to]
+	s.shared.calls++
+	s.callNext()
+	switch {
+	case n.gen != e.gen || !n.is(up):
+	case s.isBack(n):
+		s.isIn(n, n.readAt)
+	default:
+		s.at(sampleEvery, event{kind: evRead, to: e.to, gen: n.gen})
+	}
+}
