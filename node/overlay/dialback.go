@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -218,20 +219,40 @@ func (d *dialback) circuit(claim ma.Multiaddr) ma.Multiaddr {
 	return known[0].Encapsulate(tail)
 }
 
-// answer dials every target and sends the results as they come.
+// answer dials the targets and sends the results as they come. Where an address is
+// reached by QUIC it is not dialled by TCP, too: that would cost both ends another
+// handshake, and prove no more.
 func (d *dialback) answer(s network.Stream, asker peer.ID, targets map[string]ma.Multiaddr) {
-	results := make(chan reachResult, len(targets))
-	for claim, target := range targets {
-		go func() { results <- d.try(claim, target, asker) }()
+	reached := make(map[netip.Addr]bool)
+	for _, tcp := range []bool{false, true} {
+		results, n := make(chan reachResult, len(targets)), 0
+		for claim, target := range targets {
+			if ip, _ := ipOf(target); isTCP(target) == tcp && !(tcp && reached[ip]) {
+				n++
+				go func() { results <- d.try(claim, target, asker) }()
+			}
+		}
+		for range n {
+			res := <-results
+			if target := targets[res.Addr]; res.OK && !IsCircuit(target) {
+				ip, _ := ipOf(target)
+				reached[ip] = true
+			}
+			d.send(s, asker, res)
+		}
 	}
-	for range targets {
-		msg, err := json.Marshal(<-results)
-		if err == nil {
-			err = WriteFrame(s, msg)
-		}
-		if err != nil {
-			d.o.log.Debug("reach result not sent", "peer", asker, "err", err)
-		}
+}
+
+// isTCP says that an address is one of this host's own, by TCP.
+func isTCP(a ma.Multiaddr) bool { return !isQUIC(a) && !IsCircuit(a) }
+
+func (d *dialback) send(s network.Stream, asker peer.ID, res reachResult) {
+	msg, err := json.Marshal(res)
+	if err == nil {
+		err = WriteFrame(s, msg)
+	}
+	if err != nil {
+		d.o.log.Debug("reach result not sent", "peer", asker, "err", err)
 	}
 }
 

@@ -38,6 +38,7 @@ type joinState struct {
 	mu sync.Mutex
 	Joining
 	neighbours []peer.ID
+	online     bool // has neighbours, and own records are where they should be
 }
 
 // Joining returns how the joining loop fares.
@@ -52,6 +53,13 @@ func (o *Overlay) neighbours() []peer.ID {
 	o.join.mu.Lock()
 	defer o.join.mu.Unlock()
 	return slices.Clone(o.join.neighbours)
+}
+
+// busyJoining says that this member has not come in yet, and is not out of people to ask.
+func (o *Overlay) busyJoining() bool {
+	o.join.mu.Lock()
+	defer o.join.mu.Unlock()
+	return !o.join.online && o.join.Rounds == 0
 }
 
 // tell hands an event to the joining loop.
@@ -124,6 +132,7 @@ func (j *joiner) step(ev storm.Event[peer.ID]) {
 	}
 	j.o.join.mu.Lock()
 	j.o.join.neighbours = append(j.o.join.neighbours[:0], j.policy.Neighbours()...)
+	j.o.join.online = j.policy.Online()
 	j.o.join.mu.Unlock()
 	if resting := j.policy.Resting(); resting != j.resting {
 		if j.resting = resting; resting {
