@@ -24,6 +24,7 @@ import (
 type stormFlags struct {
 	nodes, runs int
 	processors  int
+	steps       map[string]string
 	scenario    string
 	policies    []string
 	without     []string
@@ -59,6 +60,7 @@ Mechanisms for --without: ` + strings.Join(storm.Mechanisms(), ", ") + `.`,
 	}
 	cmd.Flags().IntVar(&f.nodes, "nodes", 10_000, "nodes")
 	cmd.Flags().IntVar(&f.processors, "processors", 0, "have all nodes be processes of one machine with so many processors; 0: each has its own")
+	cmd.Flags().StringToStringVar(&f.steps, "step", nil, "with --processors: what a step takes of one ("+strings.Join(stormlab.StepNames(), ", ")+"), as start=25ms")
 	cmd.Flags().StringVar(&f.scenario, "scenario", "warm", "what happens")
 	cmd.Flags().StringSliceVar(&f.policies, "policy", []string{string(stormlab.Ours)}, "what the nodes do; several are compared")
 	cmd.Flags().StringSliceVar(&f.without, "without", nil, "switch a mechanism of our policy off")
@@ -76,8 +78,9 @@ func (a *app) storm(ctx context.Context, f stormFlags) error {
 	if f.runs < 1 {
 		return usage(errors.New("--runs must be at least 1"))
 	}
-	if f.processors < 0 {
-		return usage(errors.New("--processors must not be negative"))
+	model, err := stormModel(f)
+	if err != nil {
+		return usage(err)
 	}
 	names := f.policies
 	if f.plot != "" && len(names) == 1 && len(f.without) == 0 {
@@ -85,7 +88,7 @@ func (a *app) storm(ctx context.Context, f stormFlags) error {
 	}
 	var results []stormlab.Result
 	for _, name := range names {
-		r, err := a.stormRuns(ctx, f, name)
+		r, err := a.stormRuns(ctx, f, model, name)
 		if err != nil {
 			return err
 		}
@@ -104,13 +107,28 @@ func (a *app) storm(ctx context.Context, f stormFlags) error {
 	return a.show(shown, func() { stormTable(a.Stdout, results) })
 }
 
-// stormRuns performs the runs of one policy and returns the one with the median T99.
-func (a *app) stormRuns(ctx context.Context, f stormFlags, policy string) (stormlab.Result, error) {
-	var runs []stormlab.Result
-	model := stormlab.DefaultModel()
-	if f.processors > 0 {
-		model = stormlab.OnMachine(f.processors)
+// stormModel is the model that the flags ask for.
+func stormModel(f stormFlags) (stormlab.Model, error) {
+	switch {
+	case f.processors < 0:
+		return stormlab.Model{}, errors.New("--processors must not be negative")
+	case f.processors == 0 && len(f.steps) > 0:
+		return stormlab.Model{}, errors.New("--step needs --processors")
+	case f.processors == 0:
+		return stormlab.DefaultModel(), nil
 	}
+	m := stormlab.OnMachine(f.processors)
+	for name, takes := range f.steps {
+		if err := m.SetStep(name, takes); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// stormRuns performs the runs of one policy and returns the one with the median T99.
+func (a *app) stormRuns(ctx context.Context, f stormFlags, model stormlab.Model, policy string) (stormlab.Result, error) {
+	var runs []stormlab.Result
 	for i := range f.runs {
 		o := stormlab.Options{
 			Nodes: f.nodes, Scenario: f.scenario, Policy: policy, Without: f.without,
@@ -208,6 +226,9 @@ func stormTable(out io.Writer, results []stormlab.Result) {
 	row("logged out over 5 s", func(r stormlab.Result) string { return fmt.Sprint(r.LoggedOutOver5s) })
 	if first.EchoLoad > 0 {
 		row("load one lifetime later", func(r stormlab.Result) string { return fmt.Sprintf("%.2f of the mean", r.EchoLoad) })
+	}
+	if first.ProcessorMS > 0 {
+		row("processor time of a node", func(r stormlab.Result) string { return fmt.Sprintf("%.0f ms", r.ProcessorMS) })
 	}
 	row("simulated in", func(r stormlab.Result) string { return fmt.Sprintf("%.1f s", r.TookS) })
 	m := first.Model

@@ -1,6 +1,12 @@
 package stormlab
 
-import "time"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
 
 // Machine is a machine whose processors all nodes share, as processes of it: what a
 // node does takes processor time, and waits for it. The zero value is none: each node
@@ -34,6 +40,35 @@ func OnMachine(processors int) Model {
 	return m
 }
 
+// steps are the times of a model of a machine, by the names under which they are set.
+func (m *Model) steps() map[string]*time.Duration {
+	p := &m.Machine
+	return map[string]*time.Duration{
+		"start": &p.Start, "ask": &p.Ask, "connect": &p.Connect, "accept": &m.LogIn, "dial-back": &m.Proof, "dialled-back": &p.Proof,
+		"give": &p.Give, "put": &m.Put, "answer": &m.Refusal, "call": &p.Call,
+	}
+}
+
+// StepNames lists what SetStep takes.
+func StepNames() []string {
+	var m Model
+	return slices.Sorted(maps.Keys(m.steps()))
+}
+
+// SetStep sets what a step takes of the processor of the machine at hand.
+func (m *Model) SetStep(name, takes string) error {
+	step := m.steps()[name]
+	if step == nil {
+		return fmt.Errorf("no step is called %q: there are %s", name, strings.Join(StepNames(), ", "))
+	}
+	d, err := time.ParseDuration(takes)
+	if err != nil || d < 0 || d > time.Minute {
+		return fmt.Errorf("step %s takes a time such as 1.2ms, not %q", name, takes)
+	}
+	*step = d
+	return nil
+}
+
 // processors are those of a machine while it runs. A process does one thing after the
 // other; those that have something to do take turns.
 type processors struct {
@@ -41,6 +76,8 @@ type processors struct {
 	idle  int
 	jobs  [][]job  // of each node, the first one first
 	turns []uint32 // nodes that wait for a turn
+
+	spent time.Duration // by all
 
 	calls   int      // that may still begin
 	callees []uint32 // that wait for one
@@ -96,6 +133,7 @@ const anew = 1
 // spend has a node's process spend processor time before something happens.
 func (s *sim) spend(id uint32, cost time.Duration, then event) {
 	p := s.shared
+	p.spent += cost
 	p.jobs[id] = append(p.jobs[id], job{cost, then})
 	if len(p.jobs[id]) == 1 {
 		p.turns = append(p.turns, id)

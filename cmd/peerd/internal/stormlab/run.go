@@ -61,9 +61,10 @@ type Result struct {
 	ServersBackS          float64     `json:"servers_back_s"` // servers at 90 % of need from here on; -1 never
 	Servers               int         `json:"servers"`        // at the end
 	EchoLoad              float64     `json:"echo_load,omitempty"`
-	RecoveredS            float64     `json:"recovered_s"` // from the end of an overload until all is normal; -1 never
-	BoundS                float64     `json:"bound_s"`     // the least T99 the model allows
-	TookS                 float64     `json:"took_s"`      // of this machine's time
+	RecoveredS            float64     `json:"recovered_s"`                     // from the end of an overload until all is normal; -1 never
+	BoundS                float64     `json:"bound_s"`                         // the least T99 the model allows
+	TookS                 float64     `json:"took_s"`                          // of this machine's time
+	ProcessorMS           float64     `json:"processor_ms_per_node,omitempty"` // where all nodes share processors
 	Model                 ModelResult `json:"model"`
 
 	BackSeries, BusySeries, BootSeries []float64 `json:"-"`
@@ -181,6 +182,9 @@ func (s *sim) result() Result {
 		r.BackSeries = append(r.BackSeries, float64(v))
 	}
 	r.BusySeries, r.BootSeries = t.busy, t.bootBusy
+	if s.shared != nil {
+		r.ProcessorMS = float64(s.shared.spent) / float64(time.Millisecond) / float64(len(s.nodes))
+	}
 	r.ServersBackS, r.EchoLoad, r.RecoveredS = s.serversBack(), s.echoLoad(), s.recovered()
 	return r
 }
