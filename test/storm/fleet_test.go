@@ -53,6 +53,9 @@ func (f *fleet) enrol(opt harness.Options, boot bool) *member {
 	f.t.Helper()
 	opt.Under = []string{} // like any program
 	opt.Args = append(opt.Args, "--log-level", "info")
+	if dir := os.Getenv("PEERD_STORM_TRACES"); dir != "" { // what each decided, and why (docs/storm-trace.md)
+		opt.Args = append(opt.Args, "--storm-trace", filepath.Join(dir, opt.Name))
+	}
 	m := &member{Daemon: harness.Start(f.t, opt), boot: boot}
 	m.start = m.ProcessorTime(f.t)
 	f.members = append(f.members, m)

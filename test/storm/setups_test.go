@@ -14,8 +14,9 @@ import (
 
 const (
 	// setUpEvery is how often each caller begins a call, unless atOnce are on their way:
-	// a set-up and its end take some 60 ms of a processor, which the restart is to have.
-	setUpEvery = 400 * time.Millisecond
+	// a set-up and its end take some 60 ms of a processor, and several times that where
+	// page faults are dear, which the restart is to have.
+	setUpEvery = time.Second
 	atOnce     = 2
 )
 
