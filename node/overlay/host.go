@@ -25,6 +25,9 @@ import (
 // DefaultPort is the UDP and TCP port of a host that is told no address.
 const DefaultPort = 27470
 
+// dialTimeout bounds a dial, in a private network as well.
+const dialTimeout = 5 * time.Second
+
 // ErrPortInUse: an address asked for is taken by another program.
 var ErrPortInUse = errors.New("listen address in use")
 
@@ -57,18 +60,18 @@ func newHost(cfg Config, s *sockets, ask hooks) (host.Host, error) {
 		libp2p.UserAgent("peerd/1"),
 		libp2p.NoListenAddrs,
 		libp2p.QUICReuse(s.newQUIC),
-		transports(cfg.Network, 5*time.Second),
+		transports(cfg.Network, dialTimeout),
 		libp2p.ResourceManager(limits),
 		libp2p.ConnectionManager(conns),
 		libp2p.EnableRelay(),
 		libp2p.EnableHolePunching(holepunch.DirectDialTimeout(2*time.Second)),
 		libp2p.AddrsFactory(ask.advertise),
 		libp2p.DisableMetrics(),
-		libp2p.WithDialTimeout(5*time.Second),
+		libp2p.WithDialTimeout(dialTimeout),
 		// A crowd of dead peers is no proof that the network blocks UDP or IPv6.
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
-		libp2p.SwarmOpts(swarm.WithDialRanker(ask.rank), swarm.WithDialTimeoutLocal(3*time.Second)),
+		libp2p.SwarmOpts(swarm.WithDialRanker(ask.rank), swarm.WithDialTimeoutLocal(dialTimeout)),
 	)
 }
 

@@ -17,8 +17,11 @@ import (
 const (
 	// Neighbours is how many live servers a member wants to be connected to.
 	Neighbours = 3
-	// dialLimit bounds a log-in: the dial, and the question what is at the other end.
-	dialLimit = 4 * time.Second
+	// dialLimit bounds a log-in: the dial, and the question what is at the other end. The
+	// policy turns to others sooner; but who said "come" is there, and a handshake that is
+	// given up halfway has cost both ends for nothing. Where processors were scarce three
+	// of four were.
+	dialLimit = 10 * time.Second
 	// maxCopies bounds the servers that hold own records: 3 for each of 4 records.
 	maxCopies = 4 * Neighbours
 	// happenings may wait for the loop without holding up who tells of them.

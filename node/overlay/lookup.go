@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -17,6 +18,9 @@ import (
 // readFrom is how many of the servers nearest to a key are asked for a value: more than
 // are to keep it, as who keeps it changes while an overlay grows.
 const readFrom = bucketSize
+
+// getLimit bounds one GET_VALUE, the dial before it included.
+const getLimit = 4 * time.Second
 
 // Lookup returns a value stored under key, the best of quorum valid answers. It asks
 // the servers nearest to the key, which it finds by questions: nobody is dialled who
@@ -84,7 +88,7 @@ func (o *Overlay) keptHere(ctx context.Context, key string) []byte {
 
 // valueAt asks one server for the value under a key; nil is none, or no valid one.
 func (o *Overlay) valueAt(ctx context.Context, from peer.ID, key string) []byte {
-	ctx, cancel := context.WithTimeout(ctx, putLimit)
+	ctx, cancel := context.WithTimeout(ctx, getLimit)
 	defer cancel()
 	o.reachable(from)
 	answer, err := o.exchange(ctx, from, pb.NewMessage(pb.Message_GET_VALUE, []byte(key), 0))

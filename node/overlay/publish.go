@@ -17,8 +17,8 @@ import (
 	"github.com/peerd/peerd/node/storm"
 )
 
-// putLimit bounds one PUT_VALUE, the dial before it included.
-const putLimit = 4 * time.Second
+// putLimit bounds one PUT_VALUE, the dial before it included; see dialLimit.
+const putLimit = 10 * time.Second
 
 // Record is a value that this member keeps in the DHT.
 type Record struct {

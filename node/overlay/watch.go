@@ -20,17 +20,28 @@ const (
 	// streamLimit bounds the last question, on the connection itself: who is only
 	// overloaded must not lose all connections for it.
 	streamLimit = 1500 * time.Millisecond
+	// leniency is how many times as long as this process itself was kept waiting for the
+	// processor lately a neighbour may take beyond all that: it may share the machine.
+	leniency   = 4
+	mostStrain = 2 * time.Second
 )
 
 // watched is what is known of neighbours by pings.
 type watched struct {
 	mu    sync.Mutex
 	boots map[peer.ID]uint64 // as of the last pong
+
+	strain time.Duration // how late this process's own timers are, halved each second
 }
 
 // watchLoop pings neighbours in turn.
 func (o *Overlay) watchLoop() {
-	for turn := 0; o.sleep(pingEvery); turn++ {
+	for turn := 0; ; turn++ {
+		begun := time.Now()
+		if !o.sleep(pingEvery) {
+			return
+		}
+		o.watched.late(time.Since(begun) - pingEvery)
 		neighbours := o.neighbours()
 		if len(neighbours) == 0 {
 			continue
@@ -52,7 +63,8 @@ func (o *Overlay) there(p peer.ID) bool {
 	if !ok {
 		return true
 	}
-	limit := pingLimit + 2*o.host.Peerstore().LatencyEWMA(p)
+	strained := leniency * o.watched.strained()
+	limit := pingLimit + strained + 2*o.host.Peerstore().LatencyEWMA(p)
 	for range pingTries {
 		ctx, cancel := context.WithTimeout(o.ctx, limit)
 		boot, err := o.asker.port.Ping(ctx, addr)
@@ -67,7 +79,7 @@ func (o *Overlay) there(p peer.ID) bool {
 			break
 		}
 	}
-	ctx, cancel := context.WithTimeout(o.ctx, streamLimit)
+	ctx, cancel := context.WithTimeout(o.ctx, streamLimit+strained)
 	defer cancel()
 	if Answers(ctx, o.host, p) || o.ctx.Err() != nil {
 		return true
@@ -96,6 +108,23 @@ func (w *watched) same(p peer.ID, boot uint64) bool {
 	old, known := w.boots[p]
 	w.boots[p] = boot
 	return !known || old == boot
+}
+
+// late notes by how much a timer was late. What is less than a tenth of a second is
+// nothing out of the ordinary.
+func (w *watched) late(by time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if by < time.Second/10 {
+		by = 0
+	}
+	w.strain = max(min(by, mostStrain), w.strain/2)
+}
+
+func (w *watched) strained() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.strain
 }
 
 // forget drops what is known of a peer that is gone.

@@ -83,6 +83,7 @@ func (s *stage) open() {
 // enrolAll starts those that will restart.
 func (s *stage) enrolAll() *fleet {
 	s.t.Helper()
+	s.t.Log(machine())
 	s.fleet = &fleet{t: s.t, horizon: s.horizon}
 	s.fleet.begin([2]harness.Options{{Name: "boot0", Port: s.free.take(s.t)}, {Name: "boot1", Port: s.free.take(s.t)}})
 	for i := range s.phones {

@@ -236,4 +236,11 @@ func stormTable(out io.Writer, results []stormlab.Result) {
 		m.CostWhole, m.CostLogIn, m.CostPut, m.CostRefuse, m.Capacity, m.K, m.C0)
 	fmt.Fprintf(w, "able to serve %.0f %% (s), serving before %.0f %%, warm-up %.1f s (w), RTT %.0f ms, loss %.0f %%, caches dead %.0f %%, slow %.0f %%\n",
 		100*m.S, 100*m.Serving, m.W, 1000*m.RTT, 100*m.Loss, 100*m.DeadCache, 100*m.Slow)
+	if m.Processors > 0 {
+		fmt.Fprintf(w, "processes of one machine with %d processors; us that a step takes:", m.Processors)
+		for _, name := range stormlab.StepNames() {
+			fmt.Fprintf(w, " %s %.0f", name, m.Steps[name])
+		}
+		fmt.Fprintln(w)
+	}
 }

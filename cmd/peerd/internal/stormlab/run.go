@@ -94,11 +94,24 @@ type ModelResult struct {
 	StartIn      float64 `json:"start_within_s"`
 	LinkPerS     float64 `json:"link_datagrams_per_s"`
 	BootstrapNum int     `json:"bootstrap_nodes"`
+
+	// Of a machine whose processors all nodes share.
+	Processors int                `json:"processors,omitempty"`
+	Steps      map[string]float64 `json:"steps_us,omitempty"` // what each takes of one
 }
 
 func (m Model) result(dead float64) ModelResult {
 	us := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+	var steps map[string]float64
+	if m.Machine.Processors > 0 {
+		steps = make(map[string]float64)
+		for name, takes := range m.steps() {
+			steps[name] = us(*takes)
+		}
+	}
 	return ModelResult{
+		Processors: m.Machine.Processors, Steps: steps,
+
 		C0: m.C0(), K: m.K(), S: m.Able, Serving: m.Serving, W: m.WarmUp().Seconds(), RTT: m.RTT.Seconds(),
 		CostLogIn: us(m.LogIn), CostPut: us(m.Put), CostRefuse: us(m.Refusal), CostWhole: us(m.perLogIn()),
 		CostLookUp: us(m.LookUp), CostDialNo: us(m.RefuseDial), CostUnread: us(m.Unread), Capacity: m.Capacity,
