@@ -69,7 +69,7 @@ soak: build ## the long runs: many calls, many kills
 	@scripts/setup test
 	PEERD_SOAK=1 $(GO) test -shuffle=on -p 1 -timeout 60m -count $(COUNT) -run Soak -v ./...
 
-stormlab: ## restart overlays of N (100) real nodes in virtual time; SCENARIO, BOOT and POLICY choose (lists with commas)
+stormlab: ## restart overlays of N (100) real nodes in virtual time, RUNS (1) times; SCENARIO, BOOT and POLICY choose (lists with commas)
 	PEERD_STORMLAB=1 $(GO) test -count=1 -timeout 120m -run 'TestStormlab$$' -v ./node/stormlab
 
 storm-ablation: ## switch each mechanism of the storm policy off, and write docs/storm-ablation.md

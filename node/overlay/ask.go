@@ -102,7 +102,7 @@ func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again b
 	if len(addrs) == 0 || (class == storm.Presence && (o.isServer(p) || o.asker.isInvited(p))) {
 		return gate.Answer{Come: true}, nil
 	}
-	q := gate.Question{From: o.host.ID(), Class: uint8(class), Serves: o.Serving(), Ticket: o.cache.ticket(p)}
+	q := gate.Question{From: o.host.ID(), Class: uint8(class), Serves: o.willServe(), Ticket: o.cache.ticket(p)}
 	if class == storm.LogIn {
 		q.Key = o.keeping.firstKey()
 	}
@@ -133,6 +133,12 @@ func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again b
 		a.Referrals = nil // they are near the record, not in need of company
 	}
 	return a, nil
+}
+
+// willServe says that we serve, or shall once our address is proven: servers let such
+// in first while there are few.
+func (o *Overlay) willServe() bool {
+	return o.Serving() || (o.cfg.MayServe && o.hasPublicAddr())
 }
 
 // put sends the question to one address after the other, and once again; the first

@@ -30,10 +30,17 @@ const (
 // are the answer. class is LookUp, or Presence to ask those that are among the n
 // nearest by their own lights to let us in, too.
 func (o *Overlay) nearest(ctx context.Context, key kb.ID, n int, class storm.Class, from ...peer.ID) []peer.ID {
+	return o.newWalk(key, class).nearest(ctx, n, from...)
+}
+
+func (o *Overlay) newWalk(key kb.ID, class storm.Class) *walk {
+	return &walk{o: o, key: key, class: class, seen: make(map[peer.ID]stepState), results: make(chan stepResult, 2*maxSteps)}
+}
+
+func (w *walk) nearest(ctx context.Context, n int, from ...peer.ID) []peer.ID {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := &walk{o: o, key: key, class: class, seen: make(map[peer.ID]stepState), results: make(chan stepResult, 2*maxSteps)}
-	w.add(o.dht.RoutingTable().NearestPeers(key, bucketSize))
+	w.add(w.o.dht.RoutingTable().NearestPeers(w.key, bucketSize))
 	w.add(from)
 	w.run(ctx, n)
 	return w.best(n)
@@ -47,6 +54,8 @@ type walk struct {
 	list    []peer.ID // nearest first
 	seen    map[peer.ID]stepState
 	results chan stepResult
+	// invited, if not nil, is told of each server that answers and lets us in.
+	invited func(peer.ID)
 }
 
 type stepState uint8
@@ -147,6 +156,9 @@ func (w *walk) ask(ctx context.Context, p peer.ID) {
 		late := time.AfterFunc(slowAfter, func() { w.results <- stepResult{from: p, is: slow} })
 		near, ok := w.o.askNear(limited, p, w.key, w.class)
 		late.Stop()
+		if ok && w.invited != nil && w.o.asker.isInvited(p) {
+			w.invited(p)
+		}
 		if ok {
 			w.results <- stepResult{p, near, answers}
 		} else {

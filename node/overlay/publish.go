@@ -52,6 +52,7 @@ type keeping struct {
 	keys    []string         // of records, the first one first
 	served  map[peer.ID]bool // the policy takes these for done
 	ahead   map[string]*search
+	gifts   map[gift]*giving
 }
 
 // kept is one record as it is now.
@@ -178,48 +179,6 @@ func (k *keeping) serve(p peer.ID, done bool) {
 	}
 }
 
-// search is one for the holders of a record that began before anybody wanted it.
-type search struct {
-	began time.Time
-	done  chan struct{}
-	near  []peer.ID // once done is closed
-}
-
-// aheadFor is how long such a search is of use.
-const aheadFor = 5 * time.Second
-
-// firstKey is the place in key space of the first of the own records, or nil.
-func (k *keeping) firstKey() []byte {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.keys) == 0 {
-		return nil
-	}
-	return kb.ConvertKey(k.keys[0])
-}
-
-// scout looks for the holders of the own records while the connection to the server
-// that lets us in is still being made. It begins at the peers given.
-func (o *Overlay) scout(from []peer.ID) {
-	k := &o.keeping
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ahead == nil {
-		k.ahead = make(map[string]*search)
-	}
-	for _, key := range k.keys {
-		if old := k.ahead[key]; old != nil && time.Since(old.began) < aheadFor {
-			continue
-		}
-		s := &search{began: time.Now(), done: make(chan struct{})}
-		k.ahead[key] = s
-		o.wg.Go(func() {
-			defer close(s.done)
-			s.near = o.nearest(o.ctx, kb.ConvertKey(key), Neighbours, storm.Presence, from...)
-		})
-	}
-}
-
 // near are the servers closest to a key: those that a search ahead of this one finds,
 // or those of a new search.
 func (o *Overlay) near(key string) []peer.ID {
@@ -255,7 +214,7 @@ func (o *Overlay) unmoved(key string) []peer.ID {
 	if !ok || len(near) == 0 {
 		return nil
 	}
-	w := &walk{o: o, key: place, seen: make(map[peer.ID]stepState)}
+	w := o.newWalk(place, storm.LookUp)
 	w.add(append(near, one))
 	for _, p := range w.list[:min(len(w.list), Neighbours)] {
 		if !slices.Contains(held, p) {
@@ -328,20 +287,9 @@ func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
 	var puts sync.WaitGroup
 	for _, r := range o.keeping.due(to) {
 		puts.Go(func() {
-			err := o.putValue(ctx, to, r)
-			if err != nil {
+			if o.giveOne(ctx, to, r) != nil {
 				failed.Store(true)
 			}
-			o.keeping.note(r, func(k *kept) {
-				k.Asked++
-				if err != nil {
-					k.Err = err
-				} else if !k.acked[to] {
-					k.acked[to] = true
-					k.Acks++
-				}
-			})
-			o.keeping.report(r)
 		})
 	}
 	puts.Wait()
@@ -352,6 +300,31 @@ func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
 	o.log.Debug("records given", "server", to, "stored", ev.Kind == storm.Stored)
 	o.keeping.serve(to, ev.Kind == storm.Stored)
 	return ev
+}
+
+// giveOne has one server store one record, or waits for what was begun ahead.
+func (o *Overlay) giveOne(ctx context.Context, to peer.ID, r Record) error {
+	if g := o.keeping.given(r, to); g != nil {
+		<-g.done
+		return g.err
+	}
+	return o.giveNow(ctx, to, r)
+}
+
+// giveNow has one server store one record and notes what came of it.
+func (o *Overlay) giveNow(ctx context.Context, to peer.ID, r Record) error {
+	err := o.putValue(ctx, to, r)
+	o.keeping.note(r, func(k *kept) {
+		k.Asked++
+		if err != nil {
+			k.Err = err
+		} else if !k.acked[to] {
+			k.acked[to] = true
+			k.Acks++
+		}
+	})
+	o.keeping.report(r)
+	return err
 }
 
 // due lists the records that a server should hold.

@@ -267,6 +267,7 @@ func (l *lab) check(m *member) {
 				l.mu.Lock()
 				m.failed = err
 				l.mu.Unlock()
+				m.steps.vain()
 			})
 		}
 		t := time.NewTimer(checkEvery)

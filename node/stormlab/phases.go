@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,7 @@ type journal struct {
 	began time.Time
 	mu    sync.Mutex
 	taken map[string]time.Duration
+	calls int // in vain
 }
 
 func newJournal(began time.Time) *journal {
@@ -84,6 +86,26 @@ func (j *journal) noteAt(step string, at time.Duration) {
 	}
 }
 
+// vain counts a call that found nobody.
+func (j *journal) vain() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.calls++
+}
+
+// line is the whole journal in one line, in seconds.
+func (j *journal) line() string {
+	var parts []string
+	for _, s := range steps {
+		if d, ok := j.at(s.name); ok {
+			parts = append(parts, fmt.Sprintf("%s %.2f", s.name, d.Seconds()))
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return fmt.Sprintf("%s; %d calls in vain", strings.Join(parts, ", "), j.calls)
+}
+
 func (j *journal) at(step string) (time.Duration, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -117,5 +139,8 @@ func printPhases(w io.Writer, r Result) {
 	fmt.Fprintf(w, "steps of a log-in, %s %s %s, N = %d (nodes, T50, T90, T99 in s):\n", r.Scenario, r.Boot, r.Policy, r.Nodes)
 	for _, p := range r.Phases {
 		fmt.Fprintf(w, "  %-30s %4d  %s  %s  %s\n", p.Name, p.Nodes, seconds(p.T50), seconds(p.T90), seconds(p.T99))
+	}
+	for _, line := range r.Slowest {
+		fmt.Fprintf(w, "  slow: %s\n", line)
 	}
 }

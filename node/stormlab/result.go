@@ -1,6 +1,7 @@
 package stormlab
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -14,16 +15,19 @@ import (
 // Result is what a run showed. Times are in seconds, from each node's own start, and
 // -1 where that many nodes were not back at the horizon.
 type Result struct {
-	Policy    string   `json:"policy"`
-	Scenario  Scenario `json:"scenario"`
-	Boot      Boot     `json:"bootstrap_nodes"`
-	Nodes     int      `json:"nodes"`
-	HorizonS  float64  `json:"horizon_s"`
-	T50       float64  `json:"t50_s"`
-	T90       float64  `json:"t90_s"`
-	T99       float64  `json:"t99_s"`
-	T100      float64  `json:"t100_s"`
-	NeverBack int      `json:"never_back"`
+	Policy   string   `json:"policy"`
+	Scenario Scenario `json:"scenario"`
+	Boot     Boot     `json:"bootstrap_nodes"`
+	Nodes    int      `json:"nodes"`
+	HorizonS float64  `json:"horizon_s"`
+	T50      float64  `json:"t50_s"`
+	T90      float64  `json:"t90_s"`
+	T99      float64  `json:"t99_s"`
+	T100     float64  `json:"t100_s"`
+	// SinceBoot is T99 counted from the return of the first bootstrap node instead, where
+	// they start after the others; else 0.
+	SinceBoot float64 `json:"t99_since_bootstrap_s,omitempty"`
+	NeverBack int     `json:"never_back"`
 	// OutBefore is how many nodes were not logged in before the restart.
 	OutBefore int `json:"out_before"`
 	// CPUMS, Messages and Dials are those of all hosts from the restart until the last
@@ -44,6 +48,8 @@ type Result struct {
 	RealS  float64 `json:"real_s"`
 	// Phases are the steps of a log-in of this project's node.
 	Phases []Phase `json:"phases,omitempty"`
+	// Slowest are the steps of those nodes that were back last.
+	Slowest []string `json:"slowest,omitempty"`
 	// Why says of a few nodes that did not come back what they lack.
 	Why   []string `json:"why,omitempty"`
 	Model Model    `json:"model"`
@@ -64,6 +70,9 @@ type Model struct {
 // whys is how many nodes that are not back are looked at.
 const whys = 3
 
+// slowest is how many of the nodes that were back last are told of.
+const slowest = 4
+
 // result sums up a run.
 func (l *lab) result() Result {
 	s := l.set
@@ -78,12 +87,14 @@ func (l *lab) result() Result {
 	defer l.mu.Unlock()
 	var times []time.Duration
 	var journals []*journal
+	var back []*member
 	var uses []memnet.Use
 	var busy time.Duration
 	var sum, boot memnet.Count
 	for _, m := range l.members {
 		if !m.bootstrap && m.back >= 0 {
 			times = append(times, m.back)
+			back = append(back, m)
 		}
 		if m.host == nil {
 			continue
@@ -108,9 +119,18 @@ func (l *lab) result() Result {
 		}
 	}
 	r.Phases = phases(journals)
+	slices.SortFunc(back, func(a, b *member) int { return cmp.Compare(b.back, a.back) })
+	for _, m := range back[:min(slowest, len(back))] {
+		line := fmt.Sprintf("node %d, started after %.2f: %s", m.index, m.delay.Seconds(), m.steps.line())
+		if m.failed != nil {
+			line += fmt.Sprintf(", the last: %v", m.failed)
+		}
+		r.Slowest = append(r.Slowest, line)
+	}
 	slices.Sort(times)
 	r.NeverBack = s.Nodes - len(times)
 	r.T50, r.T90, r.T99, r.T100 = quantile(times, s.Nodes, 0.5), quantile(times, s.Nodes, 0.9), quantile(times, s.Nodes, 0.99), quantile(times, s.Nodes, 1)
+	r.SinceBoot = l.sinceBoot(back)
 	logins := float64(max(1, len(times)))
 	r.CPUMS = busy.Seconds() * 1000 / logins
 	r.Messages = float64(sum.Sent) / logins
@@ -119,6 +139,38 @@ func (l *lab) result() Result {
 	r.WaitMS = memnet.Wait(uses, 0.99).Seconds() * 1000
 	r.Lost = sum.Lost
 	return r
+}
+
+// Median returns the run of the median T99; where that many nodes were not back, T99 is
+// later than any.
+func Median(runs []Result) Result {
+	sorted := slices.Clone(runs)
+	late := func(r Result) float64 {
+		if r.T99 < 0 {
+			return math.Inf(1)
+		}
+		return r.T99
+	}
+	slices.SortStableFunc(sorted, func(a, b Result) int { return cmp.Compare(late(a), late(b)) })
+	return sorted[len(sorted)/2]
+}
+
+// sinceBoot is the T99 counted from the return of the first bootstrap node, where they
+// start after the others: without them a cold node knows nobody.
+func (l *lab) sinceBoot(back []*member) float64 {
+	first := l.members[0].delay
+	for _, m := range l.members[:l.set.Bootstrap] {
+		first = min(first, m.delay)
+	}
+	if first == 0 {
+		return 0
+	}
+	var times []time.Duration
+	for _, m := range back {
+		times = append(times, max(0, m.delay+m.back-first))
+	}
+	slices.Sort(times)
+	return quantile(times, l.set.Nodes, 0.99)
 }
 
 // quantile returns the time by which a share of all was back, or -1.
@@ -142,11 +194,11 @@ func Print(w io.Writer, results []Result) error {
 	fmt.Fprintf(w, "each end pays: handshake %v (dial) and %v (accept), refusal %v (reading it: %v), message %v, datagram %v\n",
 		m.Costs.Dial, m.Costs.Accept, m.Costs.Refuse, m.Costs.Refused, m.Costs.Message, m.Costs.Datagram)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "scenario\tbootstrap\tN\tpolicy\tT50 s\tT90 s\tT99 s\tT100 s\tnever\tCPU-ms\tmessages\tdials\tboot share\tboot peak\tpeak\twait p99 ms\treal s\t")
+	fmt.Fprintln(t, "scenario\tbootstrap\tN\tpolicy\tT50 s\tT90 s\tT99 s\tT100 s\tsince boot\tnever\tCPU-ms\tmessages\tdials\tboot share\tboot peak\tpeak\twait p99 ms\treal s\t")
 	for _, r := range results {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\t%.1f\t%.0f\t%.1f\t%.0f %%\t%.2f\t%.2f\t%.1f\t%.1f\t\n",
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%.1f\t%.0f\t%.1f\t%.0f %%\t%.2f\t%.2f\t%.1f\t%.1f\t\n",
 			r.Scenario, r.Boot, r.Nodes, r.Policy, seconds(r.T50), seconds(r.T90), seconds(r.T99), seconds(r.T100),
-			r.NeverBack, r.CPUMS, r.Messages, r.Dials, 100*r.BootShare, r.BootPeak, r.Peak, r.WaitMS, r.RealS)
+			sinceBoot(r), r.NeverBack, r.CPUMS, r.Messages, r.Dials, 100*r.BootShare, r.BootPeak, r.Peak, r.WaitMS, r.RealS)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -158,6 +210,13 @@ func Print(w io.Writer, results []Result) error {
 		}
 	}
 	return nil
+}
+
+func sinceBoot(r Result) string {
+	if r.SinceBoot == 0 {
+		return ""
+	}
+	return seconds(r.SinceBoot)
 }
 
 func seconds(s float64) string {

@@ -83,7 +83,7 @@ func Default(policy string, scenario Scenario, boot Boot, nodes int) Setting {
 	return Setting{
 		Policy: policy, Scenario: scenario, Boot: boot, Nodes: nodes, Bootstrap: 2,
 		Serve: 0.2, Horizon: horizon, Costs: memnet.Measured(), Seed: 1,
-		Links:   memnet.Links{RTT: 100 * time.Millisecond, Vary: 0.5, Loss: 0.01, Resend: 300 * time.Millisecond},
+		Links:   memnet.Links{RTT: 100 * time.Millisecond, Vary: 0.5, Loss: 0.01, Resend: memnet.MeasuredResend},
 		StartIn: 500 * time.Millisecond, Slow: 0.1, SlowFactor: 4,
 	}
 }

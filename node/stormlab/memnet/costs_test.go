@@ -56,7 +56,7 @@ type end struct {
 }
 
 // newEnd listens on loopback; admit decides before the handshake.
-func newEnd(b *testing.B, admit func() error, opts ...quicreuse.Option) *end {
+func newEnd(b testing.TB, admit func() error, opts ...quicreuse.Option) *end {
 	b.Helper()
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	must(b, err)
@@ -90,7 +90,7 @@ func newEnd(b *testing.B, admit func() error, opts ...quicreuse.Option) *end {
 	return e
 }
 
-func must(b *testing.B, err error) {
+func must(b testing.TB, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)

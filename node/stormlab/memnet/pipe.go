@@ -128,7 +128,8 @@ func (p *pipe) send(data []byte, fin bool) {
 		p.tell(data, false)
 	}
 	// What was lost holds up what follows it.
-	at := m.depart.Add(h.net.links.latency(h.addr, p.to.t.host.addr) + h.net.links.late())
+	to := p.to.t.host.addr
+	at := m.depart.Add(h.net.links.latency(h.addr, to) + h.net.links.late(h.addr, to))
 	if at.Before(p.lastArrival) {
 		at = p.lastArrival
 	}
