@@ -24,7 +24,7 @@ const (
 	askLimit      = 5 * time.Second  // of one exchange
 	askWindow     = 10 * time.Second // a peer may ask askBurst times in this time
 	askBurst      = 4
-	maxDialbacks  = 16 // dials at the same time, direct ones and circuits each
+	maxDialbacks  = 64 // dials at the same time, direct ones and circuits each
 )
 
 // askReach has a witness dial us back and returns the addresses it reached.

@@ -17,7 +17,13 @@ import (
 
 // readFrom is how many of the servers nearest to a key are asked for a value: more than
 // are to keep it, as who keeps it changes while an overlay grows.
-const readFrom = bucketSize
+const (
+	readFrom = bucketSize
+	// While this node is young the overlay may be, too, and then many servers have come
+	// since a record was stored: where readFrom of them have none, so many are asked.
+	readYoung = 3 * readFrom
+	youngFor  = time.Minute
+)
 
 // getLimit bounds one GET_VALUE, the dial before it included.
 const getLimit = 4 * time.Second
@@ -41,37 +47,73 @@ func (o *Overlay) Lookup(ctx context.Context, key string, quorum int) ([]byte, e
 	return nil, fmt.Errorf("%w: %w", ErrNoValue, err)
 }
 
-// read asks the servers nearest to a key, three at a time, until quorum of them have
-// given a valid value, and returns the best, or nil.
+// read asks the servers nearest to a key until quorum of them have given a valid value,
+// and returns the best, or nil.
 func (o *Overlay) read(ctx context.Context, key string, quorum int) []byte {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var values [][]byte
+	r := &reading{o: o, key: key, quorum: quorum, asked: make(map[peer.ID]bool)}
 	if own := o.keptHere(ctx, key); own != nil {
-		values = append(values, own)
+		r.values = append(r.values, own)
 	}
-	near := o.nearest(ctx, kb.ConvertKey(key), readFrom, storm.LookUp)
-	answers := make(chan []byte, len(near))
-	for asked, answered := 0, 0; len(values) < quorum; answered++ {
-		for ; asked < len(near) && asked-answered < concurrency; asked++ {
-			from := near[asked]
-			go func() { answers <- o.valueAt(ctx, from, key) }()
-		}
-		if answered == asked {
-			break
-		}
-		if value := <-answers; value != nil {
-			values = append(values, value)
-		}
+	r.from(ctx, readFrom)
+	if len(r.values) == 0 && len(r.asked) >= readFrom && o.door.moment() < youngFor {
+		r.from(ctx, readYoung)
 	}
-	if len(values) == 0 {
+	if len(r.values) == 0 {
 		return nil
 	}
-	best, err := o.cfg.Validators.Select(key, values)
+	best, err := o.cfg.Validators.Select(key, r.values)
 	if err != nil {
 		return nil
 	}
-	return values[best]
+	return r.values[best]
+}
+
+// reading is one read under way.
+type reading struct {
+	o      *Overlay
+	key    string
+	quorum int
+	asked  map[peer.ID]bool
+	values [][]byte
+}
+
+// from asks those of the n servers nearest to the key that were not asked yet, three at
+// a time, until there are enough values. Who is among the nearest known so far is asked
+// as soon as it is known to be there, while the search goes on.
+func (r *reading) from(ctx context.Context, n int) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	live := make(chan peer.ID, maxSteps+n)
+	w := r.o.newWalk(kb.ConvertKey(r.key), storm.LookUp)
+	w.live = live
+	go func() {
+		defer close(live)
+		for _, p := range w.nearest(ctx, n) {
+			live <- p
+		}
+	}()
+	values := make(chan []byte, maxSteps+n)
+	for running := 0; len(r.values) < r.quorum && (live != nil || running > 0); {
+		next := live
+		if running == concurrency {
+			next = nil
+		}
+		select {
+		case p, ok := <-next:
+			switch {
+			case !ok:
+				live = nil
+			case !r.asked[p]:
+				r.asked[p] = true
+				running++
+				go func() { values <- r.o.valueAt(ctx, p, r.key) }()
+			}
+		case v := <-values:
+			if running--; v != nil {
+				r.values = append(r.values, v)
+			}
+		}
+	}
 }
 
 // keptHere is the valid value that this server itself keeps under a key, or nil.

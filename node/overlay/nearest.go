@@ -56,6 +56,9 @@ type walk struct {
 	results chan stepResult
 	// invited, if not nil, is told of each server that answers and lets us in.
 	invited func(peer.ID)
+	// live, if not nil, gets those of the n nearest known so far that answer; it has room
+	// for all that are asked.
+	live chan<- peer.ID
 }
 
 type stepState uint8
@@ -97,6 +100,9 @@ func (w *walk) run(ctx context.Context, n int) {
 		w.add(r.near)
 		if r.is != slow || w.seen[r.from] == asked {
 			w.seen[r.from] = r.is
+		}
+		if w.live != nil && r.is == answers && slices.Index(w.list, r.from) < n {
+			w.live <- r.from
 		}
 	}
 }

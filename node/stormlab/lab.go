@@ -265,9 +265,14 @@ func (l *lab) check(m *member) {
 					return
 				}
 				l.mu.Lock()
-				m.failed = err
+				waits := m.back < 0
+				if waits {
+					m.failed = err
+				}
 				l.mu.Unlock()
-				m.steps.vain()
+				if waits {
+					m.steps.vain()
+				}
 			})
 		}
 		t := time.NewTimer(checkEvery)
