@@ -38,16 +38,17 @@ func (k *keeping) firstKey() []byte {
 	return kb.ConvertKey(k.keys[0])
 }
 
-// scout looks for the holders of the own records while the connection to the server
-// that lets us in is still being made. It begins at the peers given.
-func (o *Overlay) scout(from []peer.ID) {
+// scout looks for the holders of the own records while the connection to host, the
+// server that lets us in, is still being made. It begins there and at near, which host
+// has named as those nearest to the first record; nil where it was not asked.
+func (o *Overlay) scout(host peer.ID, near []peer.ID) {
 	k := &o.keeping
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ahead == nil {
 		k.ahead = make(map[string]*search)
 	}
-	for _, key := range k.keys {
+	for i, key := range k.keys {
 		if old := k.ahead[key]; old != nil && time.Since(old.began) < aheadFor {
 			continue
 		}
@@ -59,7 +60,10 @@ func (o *Overlay) scout(from []peer.ID) {
 			if o.hasPublicAddr() {
 				w.invited = func(p peer.ID) { o.giveAhead(key, p) }
 			}
-			s.near = w.nearest(o.ctx, Neighbours, from...)
+			if i == 0 && near != nil {
+				w.answered(host, near, Neighbours)
+			}
+			s.near = w.nearest(o.ctx, Neighbours, append(near[:len(near):len(near)], host)...)
 		})
 	}
 }

@@ -129,7 +129,7 @@ func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again b
 	}
 	if a.Come && len(q.Key) > 0 {
 		o.asker.invite(p)
-		o.scout(append(near, p))
+		o.scout(p, near)
 		a.Referrals = nil // they are near the record, not in need of company
 	}
 	return a, nil

@@ -46,6 +46,15 @@ func (w *walk) nearest(ctx context.Context, n int, from ...peer.ID) []peer.ID {
 	return w.best(n)
 }
 
+// answered enters the answer of a server that was asked before the walk and lets us in.
+func (w *walk) answered(p peer.ID, near []peer.ID, n int) {
+	w.add(append(near[:len(near):len(near)], p))
+	w.seen[p] = answers
+	if w.invited != nil && slices.Index(w.list, p) < n {
+		w.invited(p)
+	}
+}
+
 // walk is one search.
 type walk struct {
 	o       *Overlay
