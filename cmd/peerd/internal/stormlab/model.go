@@ -63,7 +63,7 @@ func DefaultModel() Model {
 		RefuseDial: 300 * time.Microsecond, Capacity: 0.5,
 		Link: 100_000, RTT: 100 * time.Millisecond, Loss: 0.01, Resend: 300 * time.Millisecond,
 		Able: 0.2, Serving: 0.05, StartIn: 500 * time.Millisecond,
-		Few: 64, Records: 2, Copies: 3, DialTrips: 2, StoreTrips: 2, ProofTrips: 2, Look: time.Second,
+		Few: 64, Records: 2, Copies: 3, DialTrips: 2, StoreTrips: 2, ProofTrips: 3, Look: time.Second,
 		StepLimit: 400 * time.Millisecond, Sparse: 250 * time.Millisecond, Reader: 300 * time.Millisecond,
 		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
 		PingEvery: time.Second, Detect: 1400 * time.Millisecond, Breadth: 8,

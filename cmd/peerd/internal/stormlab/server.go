@@ -233,9 +233,6 @@ func (s *sim) work(e *event) {
 		return
 	}
 	v := &s.servers[p.server]
-	if e.aux&ahead != 0 && !s.invites(v, e.from) {
-		return
-	}
 	n := &s.nodes[e.from]
 	w := work{came: s.now, deadline: time.Duration(e.x) - s.model.RTT, client: e.from, gen: e.gen, kind: e.kind, class: storm.Class(e.aux)}
 	switch e.kind {
@@ -256,15 +253,6 @@ func (s *sim) work(e *event) {
 		return
 	}
 	s.enqueue(v, w)
-}
-
-// invites decides about a record that a node wants to give beside its log-in.
-func (s *sim) invites(v *server, from uint32) bool {
-	i := s.answer()
-	defer func() { s.unused = append(s.unused, i) }()
-	n := &s.nodes[from]
-	q := storm.Question[uint32]{From: from, Class: storm.Presence, Prefix: s.prefix(from), Serves: n.is(able), Ticket: !s.scenario.Cold && !n.is(fresh)}
-	return s.ask(v, &q, &s.answers[i]) && s.answers[i].Verdict == storm.Come
 }
 
 // unasked decides about a connection that nobody asked about.

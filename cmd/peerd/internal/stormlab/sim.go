@@ -124,10 +124,6 @@ const (
 // without a question, too.
 const besideSearch = 0x80
 
-// ahead marks a record that is given while its node is still being connected: the
-// server is asked by the search, and may say no.
-const ahead = 0x20
-
 // sentAgain marks a question that had no answer the first time.
 const sentAgain = 0x40
 
@@ -328,12 +324,6 @@ func (s *sim) do(id uint32, n *node, a *storm.Action[uint32]) {
 		if a.Class == storm.LogIn {
 			s.attempt(n, a.Peer)
 		}
-		if a.Class == storm.Presence && s.connected(n, a.Peer) { // no leave is needed
-			i := s.answer()
-			s.answers[i] = storm.Answer[uint32]{Verdict: storm.Come}
-			s.at(0, event{kind: evAnswer, to: id, from: a.Peer, gen: n.gen, x: int64(i)})
-			return
-		}
 		if a.Class == storm.Presence && n.told > 0 && s.now < n.told+time.Second && n.shouldHold(a.Peer) {
 			e.aux |= besideSearch
 			s.at(0, e)
@@ -349,7 +339,6 @@ func (s *sim) do(id uint32, n *node, a *storm.Action[uint32]) {
 		if len(n.joiner.Neighbours()) == 0 {
 			n.begun = s.now
 			s.dials(n)
-			s.giveAhead(id, n)
 		}
 		e.kind, e.x = evDial, int64(s.now+s.joinerCfg.Handshake)
 		if !s.off.Has(storm.AskFirst) && a.Class == storm.LogIn {
@@ -414,17 +403,6 @@ func (s *sim) search(id uint32, n *node) {
 		n.begun = 0
 	}
 	s.at(took, event{kind: evFound, to: id, gen: n.gen})
-}
-
-// giveAhead gives the servers closest to the keys of a node's records what they are to
-// hold as soon as the search has found them, beside the first log-in.
-func (s *sim) giveAhead(id uint32, n *node) {
-	for _, p := range s.around(id, n) {
-		found := s.trips(s.hops())
-		s.at(found+s.way()+s.resends(), event{
-			kind: evStore, to: p, from: id, gen: n.gen, aux: ahead, x: int64(s.now + found + s.joinerCfg.Store),
-		})
-	}
 }
 
 // hops is the length of a search: each step comes some four bits closer.
