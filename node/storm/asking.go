@@ -10,7 +10,7 @@ func (j *Joiner[P]) seek(now Moment, unit func() float64, out []Action[P]) []Act
 		}
 		j.beginRound()
 	}
-	if now < j.launch || j.has(doing, toLogIn) {
+	if now < j.launch || j.comes() {
 		return out
 	}
 	asked := 0
@@ -33,16 +33,26 @@ func (j *Joiner[P]) seek(now Moment, unit func() float64, out []Action[P]) []Act
 
 // width is how many questions go out at a time.
 func (j *Joiner[P]) width() int {
-	alone := j.silent < firstAlone && j.outstanding() < firstAlone && !j.been
-	if !j.cfg.Off.Has(Races) || alone || j.keptN > 0 {
+	alone := j.silent < firstAlone && j.outstanding() < firstAlone
+	switch {
+	case !j.cfg.Off.Has(Races) || j.keptN > 0:
+		return 1
+	case j.been: // whoever calls the node now is told that it is gone
+		return urgentWidth
+	case alone:
 		return 1
 	}
 	return raceWidth
 }
 
+// pace is how long after a question the next one goes out. The first ones wait for the
+// answer to a question that was sent again, as most who are asked are yet to start.
 func (j *Joiner[P]) pace() time.Duration {
-	if !j.cfg.Off.Has(Races) {
+	switch {
+	case !j.cfg.Off.Has(Races):
 		return j.cfg.Patience
+	case j.round == 0 && j.metN <= patient && !j.been:
+		return j.cfg.First
 	}
 	return j.cfg.Stagger
 }
@@ -65,6 +75,9 @@ func (j *Joiner[P]) has(s step, a aim) bool {
 	}
 	return false
 }
+
+// comes says that a server has let the node come in.
+func (j *Joiner[P]) comes() bool { return j.has(doing, toLogIn) || j.has(booked, toLogIn) }
 
 // candidate is whom to ask next: who was heard of last, then the book.
 func (j *Joiner[P]) candidate() (p P, ok bool) {
@@ -141,9 +154,10 @@ func (j *Joiner[P]) ask(now Moment, p P, out *[]Action[P]) bool {
 	return true
 }
 
-// room is a free try; a log-in that waits for a late slot makes room.
+// room is a free try; a log-in that waits for a late slot makes room, or where it is
+// urgent the question that has been without an answer for longest.
 func (j *Joiner[P]) room() *try[P] {
-	var latest *try[P]
+	var latest, first *try[P]
 	for i := range j.tries {
 		t := &j.tries[i]
 		if t.step == free {
@@ -152,6 +166,13 @@ func (j *Joiner[P]) room() *try[P] {
 		if t.step == waiting && t.aim == toLogIn && (latest == nil || t.due > latest.due) {
 			latest = t
 		}
+		if t.step == asking && t.aim == toLogIn && (first == nil || t.due < first.due) {
+			first = t
+		}
+	}
+	if latest == nil && j.been && j.keptN == 0 && first != nil {
+		j.silent++
+		return first
 	}
 	return latest
 }
@@ -221,7 +242,7 @@ func (j *Joiner[P]) answered(now Moment, ev *Event[P], out []Action[P]) []Action
 	if t == nil {
 		return out
 	}
-	if a.Verdict == Come && (j.has(doing, toLogIn) || int(j.keptN) >= j.cfg.Want) {
+	if a.Verdict == Come && (j.comes() || int(j.keptN) >= j.cfg.Want) {
 		t.step = free // another was quicker; this one is worth remembering
 		j.hear(ev.Peer)
 		return out
@@ -231,6 +252,8 @@ func (j *Joiner[P]) answered(now Moment, ev *Event[P], out []Action[P]) []Action
 
 func (j *Joiner[P]) told(now Moment, t *try[P], a *Answer[P], out []Action[P]) []Action[P] {
 	switch {
+	case a.Verdict == Come && a.Delay > 0:
+		t.step, t.due = booked, now+a.Delay
 	case a.Verdict == Come:
 		return append(out, j.do(now, t))
 	case t.aim == toLogIn && j.keptN > 0:
@@ -285,7 +308,7 @@ func (j *Joiner[P]) hear(p P) {
 }
 
 func (j *Joiner[P]) drop(p P, a aim) {
-	if t := j.find(p, a, asking, waiting, doing); t != nil {
+	if t := j.find(p, a, asking, waiting, booked, doing); t != nil {
 		t.step = free
 	}
 }
@@ -351,7 +374,11 @@ func (j *Joiner[P]) lost(now Moment, p P, unit func() float64) {
 		j.launch, j.again = now, againAfter
 		if j.keptN > 0 {
 			j.launch += time.Duration(unit() * float64(j.cfg.Stagger))
-			j.againSoon(now, unit)
+			if j.whole && int(j.target)-int(j.stored) > spare { // nobody may be holding it
+				j.publish = now + time.Duration(unit()*float64(j.cfg.Stagger))
+			} else {
+				j.againSoon(now, unit)
+			}
 		}
 		break
 	}

@@ -29,5 +29,10 @@ func (c Class) String() string {
 // rest, and what a class does not use, is for everybody, the most important first.
 func shares() [Classes]float64 { return [Classes]float64{0.10, 0.10, 0.10, 0.10, 0.05, 0.05} }
 
+// keepEarly is what those log-ins leave that go before others: who has a
+// ticket, or will serve. Whose slot is due, and who had been in and lost all servers, goes
+// before them.
+const keepEarly = 0.25
+
 // keeps says how much of the common pool a class leaves to those above it.
 func keeps() [Classes]float64 { return [Classes]float64{0, 0.05, 0.10, 0.50, 0.70, 0.85} }

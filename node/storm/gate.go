@@ -25,7 +25,7 @@ type GateConfig struct {
 func DefaultGateConfig() GateConfig {
 	return GateConfig{
 		Capacity: 0.5,
-		Burst:    8 * time.Millisecond,
+		Burst:    5 * time.Millisecond,
 		Cost: [Classes]time.Duration{
 			InCall: 500 * time.Microsecond, SetUp: 500 * time.Microsecond,
 			Presence: 1200 * time.Microsecond, LogIn: 2 * time.Millisecond,
@@ -41,7 +41,7 @@ const (
 	// serving needs: beyond it questions are not answered.
 	refusalShare = 0.01
 	// slotShare of the capacity is promised by slots; the rest serves who comes anew.
-	slotShare = 0.6
+	slotShare = 0.5
 	// slotGrace is how long after its moment a slot still has priority.
 	slotGrace = 5 * time.Second
 	// slotNear and slotFar bound how far ahead slots are promised. Nobody waits longer:
@@ -50,6 +50,10 @@ const (
 	// slotSoon takes the place of slotFar while new servers come in, or are yet to
 	// come: there is more room any moment.
 	slotSoon = 2 * time.Second
+	// bookShare of the capacity goes to those who were given a place ahead, and bookFar
+	// is how far ahead: who asks beyond that has to wait or to go elsewhere.
+	bookShare = 0.3
+	bookFar   = time.Second
 	// freshFor is how long a server that came in through this one counts as new: while
 	// there are such, there is room elsewhere.
 	freshFor = 5 * time.Second
@@ -75,6 +79,7 @@ type Gate[P comparable] struct {
 	answers time.Duration          // for answers
 	cost    [Classes]time.Duration // measured
 
+	booked  Moment        // up to when places ahead are given away
 	line    Moment        // the next slot to promise
 	busy    time.Duration // work of the last busyFor, decayed
 	refused float64       // refusals of the last refusedFor, decayed
@@ -125,12 +130,13 @@ func (g *Gate[P]) fill(now Moment) {
 		return
 	}
 	g.busy = g.busyAt(now)
-	g.at = now
 	dt = min(dt, time.Second) // nothing can be saved up for longer
+	given := bookShare * g.rate * float64(min(dt, max(0, g.booked-g.at)))
+	g.at = now
 	work := g.rate * float64(dt)
 	forAnswers := time.Duration(refusalShare * work)
 	g.answers += forAnswers
-	rest := time.Duration(work) - forAnswers
+	rest := time.Duration(work-given) - forAnswers
 	if over := g.answers - g.answerDepth(); over > 0 {
 		g.answers -= over
 		rest += over
@@ -168,6 +174,11 @@ func (g *Gate[P]) Ask(now Moment, q *Question[P], unit float64, a *Answer[P]) {
 		g.describe(now, a)
 		return
 	}
+	if g.book(now, q, a) {
+		g.pay()
+		g.describe(now, a)
+		return
+	}
 	g.refused++
 	if !g.mayRefuse(now) {
 		g.pool = max(g.pool-g.cfg.Unread, -4*g.cfg.Burst)
@@ -198,7 +209,7 @@ func (g *Gate[P]) pay() {
 // mayRefuse pays for a refusal. Refusing has a small budget of its own; only a
 // server that can name new ones spends more on it than that, and less on serving.
 func (g *Gate[P]) mayRefuse(now Moment) bool {
-	refers := g.refersFirst(now) && g.pool > g.keep(Presence)
+	refers := g.refersFirst(now) && g.pool > g.keep(keeps()[Presence])
 	if g.answers <= 0 && !refers && g.cfg.Off.Has(Budget) {
 		return false
 	}
@@ -206,22 +217,25 @@ func (g *Gate[P]) mayRefuse(now Moment) bool {
 	return true
 }
 
-// keep is what class c leaves in the pool.
-func (g *Gate[P]) keep(c Class) time.Duration {
+// keep is a share of what the pool can hold.
+func (g *Gate[P]) keep(share float64) time.Duration {
 	if !g.cfg.Off.Has(Reserved) {
 		return 0
 	}
-	return time.Duration(keeps()[c] * float64(g.cfg.Burst))
+	return time.Duration(share * float64(g.cfg.Burst))
 }
 
 // admit lets the asker in if there is work left to give for it.
 func (g *Gate[P]) admit(now Moment, q *Question[P]) bool {
 	c := min(q.Class, Refresh)
-	level := c
+	keep := g.keep(keeps()[c])
 	due := q.Slot != 0 && now >= q.Slot && now < q.Slot+slotGrace
 	first := q.Serves && g.cfg.Off.Has(ServersFirst) && !g.refersFirst(now)
-	if c == LogIn && (due || q.Ticket || first) {
-		level = Presence
+	switch {
+	case c == LogIn && due:
+		keep = g.keep(keeps()[Presence])
+	case c == LogIn && (q.Ticket || first):
+		keep = g.keep(keepEarly)
 	}
 	heavy := g.heaviness(now, q.Prefix)
 	own := g.cfg.Off.Has(Reserved) && g.own[c] > 0 && heavy < 0.5
@@ -229,7 +243,7 @@ func (g *Gate[P]) admit(now Moment, q *Question[P]) bool {
 		own = false // there is room elsewhere
 	}
 	cost := g.cost[c]
-	switch keep := g.keep(level); {
+	switch {
 	case own:
 		g.own[c] -= cost
 	case float64(g.pool) > float64(keep)+heavy*float64(g.cfg.Burst-keep)*0.9:
@@ -237,6 +251,22 @@ func (g *Gate[P]) admit(now Moment, q *Question[P]) bool {
 	default:
 		return false
 	}
+	g.busy += cost
+	g.count(now, q.Prefix)
+	return true
+}
+
+// book keeps a place in the near future for a log-in that finds no room now: the
+// asker comes when it is due, and need not ask again.
+func (g *Gate[P]) book(now Moment, q *Question[P], a *Answer[P]) bool {
+	at := max(g.booked, now)
+	if q.Class != LogIn || !g.cfg.Off.Has(Slots) || at > now+bookFar || g.pool <= 0 ||
+		g.refersFirst(now) || g.heaviness(now, q.Prefix) >= 0.5 {
+		return false
+	}
+	cost := g.cost[LogIn]
+	g.booked = at + time.Duration(float64(cost)/(g.rate*bookShare))
+	a.Verdict, a.Delay = Come, at-now
 	g.busy += cost
 	g.count(now, q.Prefix)
 	return true

@@ -39,7 +39,7 @@ func TestGateNeverLetsInMoreThanItsCapacity(t *testing.T) {
 		for now := Moment(0); now < lasts; now += time.Duration(rnd.ExpFloat64() * float64(50*time.Microsecond)) {
 			q := Question[uint32]{From: rnd.Uint32(), Class: Class(rnd.IntN(Classes)), Prefix: rnd.Uint64N(100)}
 			g.Ask(now, &q, rnd.Float64(), &a)
-			if a.Verdict == Come {
+			if a.Verdict == Come && now+a.Delay < lasts { // who comes later is work of later
 				work += cfg.Cost[q.Class]
 			}
 			if a.Verdict != Silent {
@@ -129,6 +129,32 @@ func TestSlotsAreFair(t *testing.T) {
 			}
 			last = a.Slot
 		})
+	}
+}
+
+// Places ahead come one after the other, no faster than the share of the capacity that
+// is kept for them, and none is far ahead.
+func TestPlacesAheadFollowEachOther(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		cfg := DefaultGateConfig()
+		g := NewGate[uint32](0, &cfg)
+		var last Moment
+		places := 0
+		apart := time.Duration(float64(cfg.Cost[LogIn]) / (g.rate * bookShare))
+		flood(g, 5*time.Second, 1000, dice(seed), func(now Moment, a *Answer[uint32]) {
+			if a.Verdict != Come || a.Delay == 0 {
+				return
+			}
+			if a.Delay > bookFar || (last != 0 && now+a.Delay < last+apart) {
+				t.Fatalf("seed %d: a place %v ahead, %v after the last one", seed, a.Delay, now+a.Delay-last)
+			}
+			last = now + a.Delay
+			places++
+		})
+		if places == 0 {
+			t.Fatalf("seed %d: nobody got a place", seed)
+		}
 	}
 }
 

@@ -8,8 +8,9 @@ type JoinerConfig struct {
 	Want int
 	// Copies is how many servers should acknowledge the record.
 	Copies int
-	// Stagger is the time between the questions of a race.
-	Stagger time.Duration
+	// Stagger is the time between the questions of a race, First that after each of the
+	// first two.
+	Stagger, First time.Duration
 	// Patience is how long an answer is waited for, Handshake a connection, Store an
 	// acknowledgement.
 	Patience, Handshake, Store time.Duration
@@ -23,7 +24,7 @@ type JoinerConfig struct {
 func DefaultJoinerConfig() JoinerConfig {
 	return JoinerConfig{
 		Want: 3, Copies: 3,
-		Stagger: 250 * time.Millisecond, Patience: time.Second, Handshake: 3 * time.Second, Store: 3 * time.Second,
+		Stagger: 250 * time.Millisecond, First: 400 * time.Millisecond, Patience: time.Second, Handshake: 3 * time.Second, Store: 3 * time.Second,
 		Republish: 40 * time.Minute,
 		Retry:     DefaultPolicy(),
 	}
@@ -52,6 +53,7 @@ const (
 	Unstored                   // Peer did not take the record, or lacks a part of it
 	Met                        // Peer was heard of and is worth asking
 	Changed                    // the own record is new: who has the old one shall have it, too
+	Grown                      // servers came near a neighbour: the closest ones to the record may be others now
 	Tick                       // the moment asked for by WaitUntil has come
 )
 
@@ -99,6 +101,7 @@ const (
 	free    step = iota
 	asking       // the question is out, until due
 	waiting      // was told to wait until due
+	booked       // is to come at due
 	doing        // dialling or storing, until due
 	done         // stored there
 )
@@ -123,9 +126,14 @@ const (
 	// maxMet is how many of those asked lately are remembered, not to be asked again
 	// in the same round.
 	maxMet = 24
+	// patient questions are followed by the next one only after First.
+	patient = 2
 	// firstAlone questions go out one by one, those after them in threes.
 	firstAlone = 6
 	raceWidth  = 3
+	// urgentWidth questions go out at a time where a node that was in has lost all
+	// neighbours.
+	urgentWidth = 8
 	// cachedFirst of the servers remembered are asked before contacts and the local
 	// network, the rest after them.
 	cachedFirst = 12
@@ -231,6 +239,8 @@ func (j *Joiner[P]) Step(now Moment, ev *Event[P], unit func() float64, out []Ac
 		j.hear(ev.Peer)
 	case Changed:
 		j.want, j.publish, j.again = true, now, againAfter
+	case Grown:
+		j.grown(now, unit)
 	case Tick:
 		if j.timer != 0 && now >= j.timer {
 			j.timer = 0
@@ -268,6 +278,8 @@ func (j *Joiner[P]) expire(now Moment, unit func() float64, out []Action[P]) []A
 			continue
 		}
 		switch {
+		case t.step == booked:
+			out = append(out, j.do(now, t))
 		case t.step == waiting && (t.aim == toStore || j.keptN == 0):
 			out = append(out, j.begin(now, t))
 		case t.aim == toStore:
@@ -343,7 +355,7 @@ func (j *Joiner[P]) nextMoment(now Moment) Moment {
 		}
 	}
 	for i := range j.tries {
-		if t := &j.tries[i]; t.step == asking || t.step == doing || (t.step == waiting && (t.aim == toStore || j.keptN == 0)) {
+		if t := &j.tries[i]; t.step == asking || t.step == booked || t.step == doing || (t.step == waiting && (t.aim == toStore || j.keptN == 0)) {
 			sooner(t.due)
 		}
 	}
@@ -351,7 +363,7 @@ func (j *Joiner[P]) nextMoment(now Moment) Moment {
 	case j.keptN > 0 && (int(j.keptN) >= j.cfg.Want || !j.settled(now)):
 	case j.rest != 0:
 		sooner(j.rest)
-	case !j.has(doing, toLogIn):
+	case !j.comes():
 		sooner(j.launch)
 	}
 	if j.keptN > 0 {

@@ -296,6 +296,82 @@ func TestASlotIsUsed(t *testing.T) {
 	}
 }
 
+func TestWhoIsToComeLaterComesThenAndAsksNobodyElse(t *testing.T) {
+	t.Parallel()
+	cfg := DefaultJoinerConfig()
+	w := newWorld(t, 9, &cfg, someBook(20))
+	var dialled Moment
+	w.answer = func(w *world, a Action[uint32]) {
+		switch {
+		case a.Kind == Ask && a.Class == LogIn:
+			w.step(Event[uint32]{Kind: Answered, Peer: a.Peer, Answer: &Answer[uint32]{Verdict: Come, Delay: 900 * time.Millisecond}})
+		case a.Kind == Dial && dialled == 0:
+			dialled = w.now
+		}
+	}
+	w.step(Event[uint32]{Kind: Started})
+	w.run(begin + 2*time.Second)
+	if dialled != begin+900*time.Millisecond || len(w.asks) != 1 {
+		t.Errorf("dialled after %v, and %d questions", dialled-begin, len(w.asks))
+	}
+}
+
+// settledWorld is one whose joiner has been in for a while. It counts searches.
+func settledWorld(t *testing.T, seed uint64, searches *int) *world {
+	t.Helper()
+	cfg := DefaultJoinerConfig()
+	w := newWorld(t, seed, &cfg, someBook(60))
+	w.answer = func(w *world, a Action[uint32]) {
+		if a.Kind == Find {
+			*searches++
+		}
+		kind(w, a)
+	}
+	w.step(Event[uint32]{Kind: Started})
+	w.run(20 * time.Minute)
+	return w
+}
+
+// Where the overlay grows the holders of a record change, and a node looks for them
+// again soon; and however often it is told so, no more than about once a second.
+func TestGrowthHasTheRecordLookedAfter(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		searches := 0
+		w := settledWorld(t, seed, &searches)
+		searches = 0
+		w.step(Event[uint32]{Kind: Grown})
+		if w.run(w.now + againAfter); searches == 0 {
+			t.Fatalf("seed %d: no search within %v of hearing of growth", seed, againAfter)
+		}
+		w.run(w.now + 20*time.Minute)
+		searches = 0
+		for range 2000 { // for 20 s
+			w.step(Event[uint32]{Kind: Grown})
+			w.run(w.now + 10*time.Millisecond)
+		}
+		if searches < 10 || searches > 60 {
+			t.Errorf("seed %d: %d searches in 20 s of growth", seed, searches)
+		}
+	}
+}
+
+// Who has lost all servers asks all it knows within a few seconds, whoever is silent.
+func TestWhoLostAllServersAsksWidely(t *testing.T) {
+	t.Parallel()
+	searches := 0
+	w := settledWorld(t, 3, &searches)
+	w.answer = nil // nobody is there
+	before := len(w.asks)
+	for _, p := range append([]uint32(nil), w.j.Neighbours()...) {
+		w.step(Event[uint32]{Kind: Lost, Peer: p})
+	}
+	w.run(w.now + 2500*time.Millisecond)
+	if asked := len(w.asks) - before; asked < 60 {
+		t.Errorf("%d questions in 2.5 s, 62 peers are known", asked)
+	}
+}
+
 func TestALateAnswerIsStillOfUse(t *testing.T) {
 	t.Parallel()
 	cfg := DefaultJoinerConfig()

@@ -28,12 +28,13 @@ const (
 	SpreadPeriods                  // periods and expiries vary by a quarter
 	Budget                         // the time for refusing is limited; without: all are answered
 	Backoff                        // retries wait longer and longer; without: one second
+	Notice                         // neighbours tell when servers came near them: who holds the record may have changed
 	mechanisms
 )
 
 var mechanismNames = [mechanisms]string{
 	"cache", "ask-first", "races", "bootstrap-last", "slots", "referrals", "refer-first", "servers-first", "classes",
-	"newest-first", "serve-first", "promotion", "prefix-pacing", "spread", "budget", "backoff",
+	"newest-first", "serve-first", "promotion", "prefix-pacing", "spread", "budget", "backoff", "notice",
 }
 
 // String names the mechanism as Without takes it.

@@ -26,7 +26,7 @@ const (
 	Silent Verdict = iota
 	// Wait: not now. Ask again at Slot, or ask whom the answer refers to.
 	Wait
-	// Come: room for this work is kept for a while.
+	// Come: room for this work is kept, from Delay on and for a while.
 	Come
 )
 
@@ -39,7 +39,8 @@ type Answer[P comparable] struct {
 	// Slot is the moment, on the server's clock, from which the asker has priority.
 	// With Wait only; 0 promises nothing. On the wire it goes with a MAC.
 	Slot Moment
-	// Delay is how long to wait before asking again: until the slot, if there is one.
+	// Delay is how long to wait before coming, or before asking again: until the slot,
+	// if there is one.
 	Delay time.Duration
 	// Referrals are N peers that are in and serve.
 	Referrals [MaxReferrals]P

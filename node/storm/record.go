@@ -31,7 +31,7 @@ func (j *Joiner[P]) found(now Moment, peers []P, unit func() float64) {
 			j.stored++
 			continue
 		}
-		if j.find(p, toStore, asking, waiting, doing) != nil {
+		if j.find(p, toStore, asking, waiting, booked, doing) != nil {
 			continue
 		}
 		if t := j.room(); t != nil {
@@ -55,7 +55,7 @@ func contains[P comparable](list []P, p P) bool {
 }
 
 func (j *Joiner[P]) storedAt(p P) {
-	t := j.find(p, toStore, doing, asking, waiting)
+	t := j.find(p, toStore, doing, booked, asking, waiting)
 	if t == nil {
 		return
 	}
@@ -79,6 +79,16 @@ func (j *Joiner[P]) againSoon(now Moment, unit func() float64) {
 	if at := now + wait; j.publish == 0 || at < j.publish {
 		j.publish = at
 	}
+}
+
+// grown has the closest servers be looked for soon: where the overlay grows, they
+// change, and again and again.
+func (j *Joiner[P]) grown(now Moment, unit func() float64) {
+	if !j.cfg.Off.Has(Notice) || j.publish <= now+againAfter { // not yet, or soon
+		return
+	}
+	j.again = min(j.again, 2*againAfter)
+	j.publish = now + time.Duration(unit()*float64(againAfter))
 }
 
 // tend looks after the record.

@@ -107,7 +107,7 @@ func eventNames() []string {
 	return []string{
 		storm.Started: "started", storm.Answered: "answered", storm.Connected: "connected", storm.Refused: "refused",
 		storm.Lost: "lost", storm.Found: "found", storm.Stored: "stored", storm.Unstored: "unstored",
-		storm.Met: "met", storm.Changed: "changed", storm.Tick: "tick",
+		storm.Met: "met", storm.Changed: "changed", storm.Grown: "grown", storm.Tick: "tick",
 	}
 }
 
