@@ -55,6 +55,7 @@ const (
 // openPort begins to ask and answer on the sockets the host listens on.
 func (o *Overlay) openPort() {
 	o.asker.port = gate.NewPort(o.questionConns(), o.sockets.route, o.door.serve)
+	o.door.tellOf(o.asker.port)
 }
 
 // questionConns shares the UDP sockets of the QUIC listeners.
@@ -119,7 +120,7 @@ func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again b
 		return a, err
 	}
 	if a.Come || a.Wait > 0 { // a client that has no work to give tells nothing of the crowd
-		o.door.heard(a.Come)
+		o.door.heard(a.Come && a.Wait == 0)
 	}
 	o.asker.promised(p, a.Slot)
 	near := make([]peer.ID, 0, len(a.Referrals))

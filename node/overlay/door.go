@@ -49,6 +49,7 @@ type door struct {
 	admitted gate.Admitted
 
 	mu        sync.Mutex
+	port      *gate.Port // tells who pings us of new servers; nil until it is open
 	gate      storm.Gate[peer.ID]
 	answer    storm.Answer[peer.ID]    // of the question in hand
 	named     map[peer.ID]nameable     // who may be referred to
@@ -262,6 +263,13 @@ func (d *door) expect(witness netip.Addr) {
 	d.expected[witness] = now.Add(expectedFor)
 }
 
+// tellOf has the pongs of a port tell of servers that join from now on.
+func (d *door) tellOf(port *gate.Port) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.port = port
+}
+
 // joined notes a connected server, to which others may be referred at the addresses
 // given, and left one that is gone.
 func (d *door) joined(server peer.AddrInfo) {
@@ -270,6 +278,9 @@ func (d *door) joined(server peer.AddrInfo) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if _, known := d.named[server.ID]; !known && d.port != nil {
+		d.port.Came()
+	}
 	d.named[server.ID] = nameable{server, gate.ReferralOf(server)}
 	d.o.trace.Joined(d.moment(), &d.gate, server.ID, true)
 }

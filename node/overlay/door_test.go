@@ -275,12 +275,17 @@ func TestDeadNeighbourIsNoticed(t *testing.T) {
 		t.Error("a neighbour that is there is taken for gone")
 	}
 	var w watched
-	first := w.same("a", 1)
-	if again := w.same("a", 1); !first || !again || w.same("a", 2) {
-		t.Error("another run of a neighbour is told by its number, and only that")
+	pongs := []struct {
+		boot        uint64
+		same, grown bool
+	}{{1 << 16, true, false}, {1 << 16, true, false}, {1<<16 + 1, true, true}, {1<<16 + 1, true, false}, {2 << 16, false, false}}
+	for i, p := range pongs {
+		if same, grown := w.same("a", p.boot); same != p.same || grown != p.grown {
+			t.Errorf("pong %d: the same process %v, grown %v", i, same, grown)
+		}
 	}
 	w.forget("a")
-	if !w.same("a", 3) {
+	if same, grown := w.same("a", 3<<16); !same || grown {
 		t.Error("a neighbour that is forgotten may have any number")
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/peerd/peerd/node/overlay/gate"
+	"github.com/peerd/peerd/node/storm"
 )
 
 // A server that dies without a word leaves connections behind that look open for
@@ -73,7 +76,11 @@ func (o *Overlay) there(p peer.ID) bool {
 			return true
 		}
 		if err == nil {
-			if o.watched.same(p, boot) {
+			same, grown := o.watched.same(p, boot)
+			if grown {
+				o.tell(storm.Event[peer.ID]{Kind: storm.Grown, Peer: p})
+			}
+			if same {
 				return true
 			}
 			break
@@ -98,8 +105,9 @@ func (o *Overlay) pingAddr(p peer.ID) (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// same notes a boot number and says whether it is the one known, or the first.
-func (w *watched) same(p peer.ID, boot uint64) bool {
+// same notes a boot number and says whether it is of the process known, or the first;
+// and whether servers came near that one since.
+func (w *watched) same(p peer.ID, boot uint64) (same, grown bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.boots == nil {
@@ -107,7 +115,10 @@ func (w *watched) same(p peer.ID, boot uint64) bool {
 	}
 	old, known := w.boots[p]
 	w.boots[p] = boot
-	return !known || old == boot
+	if !known {
+		return true, false
+	}
+	return gate.SameBoot(old, boot)
 }
 
 // late notes by how much a timer was late. What is less than a tenth of a second is

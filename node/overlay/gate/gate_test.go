@@ -230,6 +230,27 @@ func TestPingTellsOneProcessFromTheNext(t *testing.T) {
 	}
 }
 
+func TestPongsTellThatServersCameNear(t *testing.T) {
+	asker, _ := newPort(t, nil)
+	server, addr := newPort(t, nil)
+	ping := func() uint64 {
+		t.Helper()
+		boot, err := asker.Ping(t.Context(), addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return boot
+	}
+	first := ping()
+	if same, grown := SameBoot(first, ping()); !same || grown {
+		t.Errorf("nobody came: same %v, grown %v", same, grown)
+	}
+	server.Came()
+	if same, grown := SameBoot(first, ping()); !same || !grown {
+		t.Errorf("one came: same %v, grown %v", same, grown)
+	}
+}
+
 func TestPortWithoutASocketSaysSo(t *testing.T) {
 	p := NewPort(nil, func(*net.UDPAddr) net.Addr { return nil }, nil)
 	defer p.Close()

@@ -9,12 +9,14 @@ import (
 )
 
 // A ping asks whether a process is there, a pong says which: a restarted one has
-// another boot number, and knows nothing of the connections of the one before.
-// Both have pingSize bytes.
+// another boot number, and knows nothing of the connections of the one before. The
+// lowest 16 bits of it count the servers that came near: who pings a holder of its
+// record so hears that others may be nearer to that now. Both have pingSize bytes.
 const (
 	kindPing = 3
 	kindPong = 4
 	pingSize = 3 + 8 + 8
+	cameMask = 1<<16 - 1
 )
 
 func appendPing(buf []byte, kind byte, nonce, boot uint64) []byte {
@@ -40,7 +42,7 @@ func (p *Port) pong(data, out []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	return appendPing(out, kindPong, nonce, p.boot)
+	return appendPing(out, kindPong, nonce, p.boot&^cameMask|uint64(p.came.Load())&cameMask)
 }
 
 // Ping asks once whether a process is there and returns its boot number.
@@ -49,6 +51,16 @@ func (p *Port) Ping(ctx context.Context, addr netip.AddrPort) (boot uint64, err 
 		return appendPing(nil, kindPing, nonce, 0), nil
 	})
 	return h.boot, err
+}
+
+// Came counts a server that came near.
+func (p *Port) Came() { p.came.Add(1) }
+
+// SameBoot says that two boot numbers are of one process, and whether servers came near
+// it between them.
+func SameBoot(old, now uint64) (same, grown bool) {
+	same = old&^cameMask == now&^cameMask
+	return same, same && old != now
 }
 
 func random() uint64 {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // ErrNoSocket: the host has no UDP socket from which it would dial that address
@@ -20,6 +21,7 @@ type Port struct {
 	serve Serve
 	conns map[string]Conn // by local address
 	boot  uint64          // of this process, random
+	came  atomic.Uint32   // servers that came near
 
 	mu      sync.Mutex
 	waiting map[uint64]chan<- heard // by nonce
