@@ -22,6 +22,7 @@ type server struct {
 	linkAt time.Duration // datagrams that may still arrive, and when that was counted
 	link   float64
 	calls  time.Duration // up to when the load of calls is accounted for
+	grown  time.Duration // not before this its clients hear of another new server
 
 	second  int // of the figures below
 	busy    time.Duration
@@ -66,12 +67,16 @@ func (s *sim) open(id uint32, n *node) {
 		s.insideAt[n.server] = int32(len(s.inside))
 		s.inside = append(s.inside, id)
 	}
+	if s.now >= before {
+		s.grows(id, n)
+	}
 }
 
 // down has a node die.
 func (s *sim) down(id uint32) {
 	n := &s.nodes[id]
 	n.set(up, false)
+	n.hears = 0
 	n.gen++
 	for i := range n.rel { // nobody knows it any more
 		n.rel[i].server = nobody
@@ -93,6 +98,55 @@ func (s *sim) down(id uint32) {
 		s.noticeLoss(c, id)
 	}
 	s.dropRelayed(id)
+}
+
+// nearby is how many of the servers closest to a new one it connects to.
+const nearby = 4
+
+// grows has the clients of the servers closest to a new one hear of it with their
+// next pong of that server: neighbours are pinged in turn.
+func (s *sim) grows(id uint32, n *node) {
+	if s.policy != Ours || !s.off.Has(storm.Notice) {
+		return
+	}
+	var room [nearby + 1]uint32
+	for _, p := range s.keys.closest(n.records[0].key, nearby+1, room[:0]) {
+		v := &s.servers[s.nodes[p].server]
+		if p == id || s.now < v.grown {
+			continue
+		}
+		v.grown = s.now + s.model.PingEvery
+		for _, c := range v.clients {
+			s.noticeGrowth(c, p)
+		}
+	}
+}
+
+// noticeGrowth has a client hear of it when it pings that neighbour next.
+func (s *sim) noticeGrowth(client, id uint32) {
+	n := &s.nodes[client]
+	if !n.is(up) {
+		return
+	}
+	known, place := 0, -1
+	for _, r := range n.rel {
+		if r.server == id {
+			place = known
+		}
+		if r.server != nobody {
+			known++
+		}
+	}
+	if place < 0 {
+		return
+	}
+	every, phase := s.model.PingEvery, n.from%s.model.PingEvery
+	turn := int((s.now - phase) / every) // of the last ping
+	at := time.Duration(turn+1+(place-(turn+1)%known+known)%known)*every + phase
+	if n.hears == 0 || at < n.hears {
+		n.hears = at
+		s.at(at-s.now, event{kind: evGrown, to: client, gen: n.gen})
+	}
 }
 
 // noticeLoss has a node notice after a while that a neighbour is gone.
@@ -146,6 +200,10 @@ func (s *sim) asked(e *event) {
 	}
 	p := &s.nodes[e.to]
 	if !p.is(up) || p.server < 0 || !s.servers[p.server].open {
+		if i, ok := s.direct(e, p); ok {
+			s.at(s.way(), event{kind: evAnswer, to: e.from, from: e.to, gen: e.gen, x: int64(i)})
+			return
+		}
 		s.askAgain(e)
 		return
 	}
@@ -170,6 +228,27 @@ func (s *sim) asked(e *event) {
 		extra += s.way()
 	}
 	s.at(extra, event{kind: evAnswer, to: e.from, from: e.to, gen: e.gen, x: int64(i)})
+}
+
+// direct is the answer of a node that does not serve, and can be reached: it names the
+// servers that it is connected to.
+func (s *sim) direct(e *event, p *node) (answer int32, ok bool) {
+	if s.policy != Ours || !p.is(up) || p.server < 0 || storm.Class(e.aux&^sentAgain) != storm.LogIn || s.isLost() {
+		return 0, false
+	}
+	a := storm.Answer[uint32]{Verdict: storm.Wait, Uptime: s.now - p.from}
+	for _, r := range p.rel {
+		if s.lets(r) && a.N < storm.MaxReferrals {
+			a.Referrals[a.N] = r.server
+			a.N++
+		}
+	}
+	if a.N == 0 {
+		return 0, false
+	}
+	i := s.answer()
+	s.answers[i] = a
+	return i, true
 }
 
 // askAgain sends a question that has no answer once more.
@@ -216,7 +295,7 @@ func (s *sim) answered(e *event) {
 	if n.gen == e.gen && n.is(up) {
 		a := &s.answers[e.x]
 		if n.is(able) {
-			s.recorder(e.to).Saw(s.now, &n.role, a.Verdict == storm.Wait || a.Load > 0.7)
+			s.recorder(e.to).Saw(s.now, &n.role, a.Verdict == storm.Wait || a.Delay > 0 || a.Load > 0.7)
 		}
 		s.step(e.to, &storm.Event[uint32]{Kind: storm.Answered, Peer: e.from, Answer: a})
 	}

@@ -83,7 +83,8 @@ func (s *sim) populate() {
 	}
 	s.keys = newKeyspace(ids, func(id uint32) uint32 { return s.nodes[id].records[0].key })
 	if sc.Stay < 1 && !sc.Cold { // who was elsewhere when others learned of it
-		s.portion(sc.Dead, elsewhere, func(n *node) bool { return n.is(able) })
+		s.portion(sc.Dead, elsewhere, func(n *node) bool { return n.is(serves) })
+		s.portion(sc.Dead, elsewhere, func(n *node) bool { return n.is(able) && !n.is(serves) })
 		s.portion(sc.Dead, elsewhere, func(n *node) bool { return !n.is(able) })
 	}
 	for left := sc.Office; left > 0; {
@@ -185,25 +186,43 @@ func (s *sim) settle() {
 	}
 }
 
+// settled is how long a node that stays has been in, and twice that at most.
+const settled = 6 * time.Minute
+
 // settleJoiner brings the joiner of a node that stays to where the node is.
 func (s *sim) settleJoiner(id uint32, n *node) {
 	if s.policy != Ours {
 		s.naive[id].state = naiveIn
 		return
 	}
-	feed := func(ev storm.Event[uint32]) {
-		s.acts = s.recorder(id).Step(s.now, &n.joiner, &ev, s.unit, s.acts[:0])
+	var due time.Duration
+	at := before - settled - s.within(settled)
+	feed := func(ev storm.Event[uint32]) (find bool) {
+		s.acts = s.recorder(id).Step(at, &n.joiner, &ev, s.unit, s.acts[:0])
+		for _, a := range s.acts {
+			find = find || a.Kind == storm.Find
+			if a.Kind == storm.WaitUntil {
+				due = a.At
+			}
+		}
+		return find
 	}
-	s.recorder(id).Start(s.now, &n.joiner, &s.joinerCfg, s.book(id))
+	peers := slices.Clone(s.around(id, n))
+	s.recorder(id).Start(at, &n.joiner, &s.joinerCfg, s.book(id))
 	feed(storm.Event[uint32]{Kind: storm.Started})
 	feed(storm.Event[uint32]{Kind: storm.Connected, Peer: n.rel[0].server})
-	peers := slices.Clone(s.around(id, n))
-	feed(storm.Event[uint32]{Kind: storm.Found, Peers: peers})
-	for _, p := range peers {
-		feed(storm.Event[uint32]{Kind: storm.Stored, Peer: p})
+	for find := true; ; find = feed(storm.Event[uint32]{Kind: storm.Tick}) {
+		if find {
+			feed(storm.Event[uint32]{Kind: storm.Found, Peers: peers})
+			for _, p := range peers {
+				feed(storm.Event[uint32]{Kind: storm.Stored, Peer: p})
+			}
+		}
+		if at = due; at >= before {
+			break
+		}
 	}
-	s.queue.push(event{at: before, kind: evTick, to: id, gen: n.gen})
-	s.step(id, &storm.Event[uint32]{Kind: storm.Tick})
+	s.queue.push(event{at: due, kind: evTick, to: id, gen: n.gen, x: int64(due)})
 }
 
 // strike has happen what the scenario says.

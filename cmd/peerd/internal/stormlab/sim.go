@@ -39,10 +39,12 @@ const (
 	evTurn                  // a process's turn on a shared processor ends; x is how long it was
 	evRang                  // a third node's call to a node has rung, or would have
 	evNothing               // processor time that nobody waits for
+	evStranger              // a stranger comes when it was told to
+	evGrown                 // a node hears that servers came near one that it is connected to
 )
 
 // storage of a run's time before the storm: moments count from here.
-const before = 100 * time.Second
+const before = 1000 * time.Second
 
 // nobody is a node that is not there.
 const nobody = math.MaxUint32
@@ -56,6 +58,7 @@ type node struct {
 	readAt  time.Duration // when a third node finds its record; 0 is not yet known
 	lost    time.Duration // since when it is not back, for those who were; -1 is back
 	begun   time.Duration // of a search beside a dial; 0 is none
+	hears   time.Duration // when it hears that servers came near a neighbour; 0 is nothing
 	told    time.Duration // when the last search ended: it has asked whom it found
 	rel     [8]relation   // servers that let it in, as the node believes
 	listed  [8]uint32     // relays that the record names
@@ -279,7 +282,7 @@ func (s *sim) happen(e *event) {
 		s.answered(e)
 	case evDial, evStore, evMoved:
 		s.work(e)
-	case evConnected, evRefused, evStored, evLost, evFound:
+	case evConnected, evRefused, evStored, evLost, evFound, evGrown:
 		s.heard(e)
 	case evDone:
 		s.done(e)
@@ -297,6 +300,8 @@ func (s *sim) happen(e *event) {
 		s.sample()
 	case evCall:
 		s.seekRelay(e)
+	case evStranger:
+		s.comes(e)
 	case evRead:
 		s.read(e)
 	case evTurn:
@@ -449,6 +454,9 @@ func (s *sim) heard(e *event) {
 				})
 			}
 		}
+	case evGrown:
+		ev.Kind = storm.Grown
+		n.hears = 0
 	default:
 		return
 	}

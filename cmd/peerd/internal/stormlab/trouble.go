@@ -75,11 +75,12 @@ func (s *sim) stranger(v *server, from uint32, prefix uint64) bool {
 		if !s.ask(v, &q, &a) || a.Verdict != storm.Come {
 			return false
 		}
+		if a.Delay > 0 {
+			s.at(a.Delay, event{kind: evStranger, to: v.id, from: from, gen: s.nodes[v.id].gen})
+			return true
+		}
 	}
-	w := work{
-		came: s.now, deadline: s.now + 3*time.Second, cost: s.model.LogIn + s.model.Proof, client: from,
-		kind: evDial, class: storm.LogIn, stranger: true,
-	}
+	w := s.strange(from)
 	if s.policy == Ours && !s.off.Has(storm.AskFirst) {
 		q := storm.Question[uint32]{From: from, Class: storm.LogIn, Prefix: prefix}
 		var a storm.Answer[uint32]
@@ -90,6 +91,21 @@ func (s *sim) stranger(v *server, from uint32, prefix uint64) bool {
 	}
 	s.enqueue(v, w)
 	return true
+}
+
+// strange is the log-in of somebody who is not one of the nodes.
+func (s *sim) strange(from uint32) work {
+	return work{
+		came: s.now, deadline: s.now + 3*time.Second, cost: s.model.LogIn + s.model.Proof, client: from,
+		kind: evDial, class: storm.LogIn, stranger: true,
+	}
+}
+
+// comes has a stranger come when it was told to.
+func (s *sim) comes(e *event) {
+	if p := &s.nodes[e.to]; p.gen == e.gen && s.servers[p.server].open {
+		s.enqueue(&s.servers[p.server], s.strange(e.from))
+	}
 }
 
 // poisson draws a number of events; large means as a normal.
