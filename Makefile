@@ -14,7 +14,7 @@ STORMS ?= 5
 RUN ?= Soak
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-calls test-rooms build build-nocgo lint fmt bench fuzz soak storm-ablation stormlab storm-processes setup clean
+.PHONY: help demo test test-calls test-rooms build build-nocgo lint fmt bench fuzz soak soundlab storm-ablation stormlab storm-processes setup clean
 
 demo: build ## run the main job: a small overlay on this machine and a real call, with a report
 	$(BIN) demo $(ARGS)
@@ -72,6 +72,9 @@ soak: build ## the long runs: many calls, many kills
 stormlab: ## restart overlays of N (100) real nodes in virtual time, RUNS (1) times; SCENARIO, BOOT and POLICY choose (lists with commas)
 	PEERD_STORMLAB=1 $(GO) test -count=1 -timeout 120m -run 'TestStormlab$$' -v ./node/stormlab
 
+soundlab: build ## measure how calls sound over 20 networks in virtual time, with recordings and pictures, into OUT (soundlab-out)
+	PEERD_SOUNDLAB=$(or $(abspath $(OUT)),$(CURDIR)/soundlab-out) $(GO) test -count=1 -timeout 60m -run 'TestSoundlab$$' -v ./media/mediatest/soundlab
+
 storm-ablation: ## switch each mechanism of the storm policy off, and write docs/storm-ablation.md
 	PEERD_ABLATION=$(CURDIR)/docs/storm-ablation.md $(GO) test -count 1 -run TestAblation -timeout 60m -v ./cmd/peerd/internal/stormlab
 
@@ -83,7 +86,7 @@ setup: ## find what is missing (C compiler, pkg-config, libopus, PortAudio) and 
 	@scripts/setup
 
 clean: ## remove what was built
-	rm -rf bin .tools demo-out
+	rm -rf bin .tools demo-out soundlab-out
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

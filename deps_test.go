@@ -72,7 +72,7 @@ var rooms = map[string]room{
 
 // helpers are packages that only tests and measurements import; they may
 // import what they like, and no room may import them.
-var helpers = []string{"cmd/peerd/internal/localapi/localapitest", "media/mediatest", "node/nodetest", "node/stormlab", "node/stormlab/memnet", "signaling/signalingtest", "test/"}
+var helpers = []string{"cmd/peerd/internal/localapi/localapitest", "media/mediatest", "media/mediatest/", "node/nodetest", "node/stormlab", "node/stormlab/memnet", "signaling/signalingtest", "test/"}
 
 // TestArrowsBetweenRooms holds every direct import of every room, under all
 // build tags, against the table above.

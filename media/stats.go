@@ -25,15 +25,17 @@ type Stats struct {
 	Early     uint64 `json:"early"`     // dropped because Start had not been called, or on hold
 	Foreign   uint64 `json:"foreign"`   // payload types that are neither Opus nor telephone-event, damaged packets
 
-	ConcealedRatio float64 `json:"concealed_ratio"` // samples made up, over samples played
-	Recovered      uint64  `json:"recovered"`       // frames restored by forward error correction
-	Accelerated    uint64  `json:"accelerated_samples"`
-	Decelerated    uint64  `json:"decelerated_samples"`
-	JitterMS       float64 `json:"jitter_ms"`        // RFC 3550 section 6.4.1
-	PlayoutDelayMS float64 `json:"playout_delay_ms"` // arrival on the fastest path to loudspeaker
-	TargetMS       float64 `json:"target_ms"`        // what the playout delay is steered to
-	Path           Path    `json:"path"`             // with the round trip of ICE's checks
-	RemoteLoss     float64 `json:"remote_loss"`      // of what we sent, as reported in the last seconds, 0..1
+	ConcealedRatio   float64 `json:"concealed_ratio"` // samples made up, over samples played
+	ConcealedSamples uint64  `json:"concealed_samples"`
+	PlayedSamples    uint64  `json:"played_samples"`
+	Recovered        uint64  `json:"recovered"` // frames restored by forward error correction
+	Accelerated      uint64  `json:"accelerated_samples"`
+	Decelerated      uint64  `json:"decelerated_samples"`
+	JitterMS         float64 `json:"jitter_ms"`        // RFC 3550 section 6.4.1
+	PlayoutDelayMS   float64 `json:"playout_delay_ms"` // arrival on the fastest path to loudspeaker
+	TargetMS         float64 `json:"target_ms"`        // what the playout delay is steered to
+	Path             Path    `json:"path"`             // with the round trip of ICE's checks
+	RemoteLoss       float64 `json:"remote_loss"`      // of what we sent, as reported in the last seconds, 0..1
 
 	LateFrames   uint64  `json:"late_frames"`    // captured frames sent a frame time too late, for lack of CPU
 	SendErrors   uint64  `json:"send_errors"`    // frames not sent because the path was not up
@@ -90,6 +92,7 @@ func (out *Stats) addPlayout(p playout.Stats) {
 	if p.Played > 0 {
 		out.ConcealedRatio = float64(p.Concealed) / float64(p.Played)
 	}
+	out.ConcealedSamples, out.PlayedSamples = p.Concealed, p.Played
 	out.Recovered, out.Accelerated, out.Decelerated = p.Recovered, p.Accelerated, p.Decelerated
 	out.JitterMS, out.PlayoutDelayMS, out.TargetMS = millis(p.Jitter), millis(p.Delay), millis(p.Target)
 }

@@ -19,9 +19,17 @@ type Link struct {
 
 	mu      sync.Mutex
 	weather Weather
-	random  *rand.Rand
+	sides   [2]side
 	tap     func(from int, packet []byte)
 	pending sync.WaitGroup
+}
+
+// side is what the packets of one host have in common.
+type side struct {
+	random *rand.Rand
+	bad    bool      // the Gilbert-Elliott chain is in its lossy state
+	idle   time.Time // when the queue in front of the bottleneck is empty
+	held   time.Time // nothing arrives before
 }
 
 // Weather is what happens to packets, in both directions.
@@ -29,13 +37,32 @@ type Weather struct {
 	Loss, Duplicate float64       // 0..1, of all packets
 	Delay, Jitter   time.Duration // Delay plus 0..Jitter, evenly spread; packets overtake each other
 	Down            bool          // nothing arrives
+
+	// Gilbert and Elliott's chain of two states, a step for each packet: the
+	// probabilities of going from the good state, which loses nothing beyond
+	// Loss, to the bad one, which loses everything, and back.
+	GoBad, GoGood float64
+
+	Reorder float64       // 0..1, packets that arrive after half of Delay, before those ahead of them
+	Rate    int           // bit/s with IP and UDP headers; 0: no bottleneck
+	Queue   time.Duration // what the bottleneck's queue holds; what does not fit is lost
 }
+
+// Bursts is loss that comes in bursts of mean packets (geometrically
+// distributed), in all a share of loss.
+func Bursts(loss, mean float64) Weather {
+	back := 1 / mean
+	return Weather{GoBad: back * loss / (1 - loss), GoGood: back}
+}
+
+// Header is what IPv4 and UDP add to a packet, bytes.
+const Header = 28
 
 // NewLink makes a network that lasts as long as the test. seed makes its
 // weather the same every time.
 func NewLink(t testing.TB, seed uint64, w Weather) *Link {
 	t.Helper()
-	l := &Link{weather: w, random: rand.New(rand.NewPCG(seed, 1))}
+	l := &Link{weather: w}
 	router, err := vnet.NewRouter(&vnet.RouterConfig{CIDR: "10.0.0.0/24", LoggerFactory: logging.NewDefaultLoggerFactory()})
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +76,7 @@ func NewLink(t testing.TB, seed uint64, w Weather) *Link {
 			t.Fatal(err)
 		}
 		l.Nets[i] = &host{Net: n, link: l, number: i}
+		l.sides[i].random = rand.New(rand.NewPCG(seed, uint64(i)))
 	}
 	if err := router.Start(); err != nil {
 		t.Fatal(err)
@@ -62,6 +90,16 @@ func (l *Link) Set(w Weather) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.weather = w
+}
+
+// Stall holds all packets back for d; those of that time arrive together at its
+// end, in their order.
+func (l *Link) Stall(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.sides {
+		l.sides[i].held = time.Now().Add(d)
+	}
 }
 
 // Tap shows every packet that a host sends, before the weather, to f. The
@@ -79,22 +117,54 @@ func (l *Link) fate(from int, packet []byte) (delays []time.Duration) {
 	if l.tap != nil {
 		l.tap(from, packet)
 	}
-	w := l.weather
+	w, s, now := l.weather, &l.sides[from], time.Now()
 	copies := 1
-	if l.random.Float64() < w.Duplicate {
+	if s.random.Float64() < w.Duplicate {
 		copies = 2
 	}
-	if w.Down || l.random.Float64() < w.Loss {
+	queued, fits := s.queue(w, now, len(packet)+Header)
+	if lost := s.lose(w); w.Down || lost || !fits {
 		return nil
 	}
 	for range copies {
 		d := w.Delay
 		if w.Jitter > 0 {
-			d += time.Duration(l.random.Int64N(int64(w.Jitter)))
+			d += time.Duration(s.random.Int64N(int64(w.Jitter)))
 		}
-		delays = append(delays, d)
+		if s.random.Float64() < w.Reorder {
+			d = w.Delay / 2
+		}
+		delays = append(delays, max(queued+d, s.held.Sub(now)))
 	}
 	return delays
+}
+
+// queue is how long a packet of size bytes waits for the bottleneck and passes
+// it; fits is false where the queue is full.
+func (s *side) queue(w Weather, now time.Time, size int) (wait time.Duration, fits bool) {
+	if w.Rate == 0 {
+		return 0, true
+	}
+	if s.idle.Before(now) {
+		s.idle = now
+	}
+	if s.idle.Sub(now) > w.Queue {
+		return 0, false
+	}
+	s.idle = s.idle.Add(time.Duration(size*8) * time.Second / time.Duration(w.Rate))
+	return s.idle.Sub(now), true
+}
+
+// lose takes a step of the chain.
+func (s *side) lose(w Weather) bool {
+	leave := w.GoBad
+	if s.bad {
+		leave = w.GoGood
+	}
+	if s.random.Float64() < leave || w.GoBad == 0 {
+		s.bad = !s.bad && w.GoBad > 0
+	}
+	return s.random.Float64() < w.Loss || s.bad
 }
 
 // host is one end's network: a vnet whose sockets send through the weather.
@@ -119,7 +189,7 @@ type conn struct {
 
 func (c *conn) WriteTo(b []byte, to net.Addr) (int, error) {
 	for _, d := range c.host.link.fate(c.host.number, b) {
-		if d == 0 {
+		if d <= 0 {
 			if _, err := c.UDPConn.WriteTo(b, to); err != nil {
 				return 0, err
 			}
