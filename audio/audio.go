@@ -37,8 +37,9 @@ var ErrBadPacket = errors.New("not an Opus packet")
 
 // Encoder turns frames into Opus packets. It is used by one goroutine.
 type Encoder interface {
-	// Encode reads FrameSamples samples and writes one packet into out, which
-	// should hold MaxPacket bytes; it returns the packet's length. Both slices
+	// Encode reads FrameSamples samples, or two or three times as many, and
+	// writes one packet into out, which should hold MaxPacket bytes; it returns
+	// the packet's length. Both slices
 	// belong to the caller. A packet of two bytes or fewer is DTX: nothing
 	// needs to be sent (RFC 6716 section 2.1.9).
 	Encode(pcm []int16, out []byte) (int, error)

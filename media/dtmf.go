@@ -41,7 +41,7 @@ func (s *Session) DTMF(digits string) error {
 		}
 		codes = append(codes, byte(code))
 	}
-	if _, event := s.track.types(); event == 0 {
+	if _, _, event := s.track.types(); event == 0 {
 		return fmt.Errorf("sending digits: %w: %w", ErrState, errNoEvents)
 	}
 	s.digitMu.Lock()

@@ -35,7 +35,7 @@ func (s *Session) FrameSender(encoder audio.Encoder) func(pcm []int16) {
 	var pad keypad
 	timestamp := randomTimestamp()
 	return func(pcm []int16) {
-		s.sendFrame(timestamp, pcm, packet)
+		s.sendFrame(timestamp, pcm, packet, s.plan.Load().depth)
 		s.sendKeys(&pad, timestamp)
 		timestamp += audio.FrameSamples
 	}

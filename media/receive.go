@@ -26,15 +26,19 @@ type receivePath struct {
 	bytes      atomic.Uint64
 	remoteSSRC atomic.Uint32
 	remoteLoss atomic.Uint64 // of what we sent, bits of a float64 0..1
+	repair     repair
 	early      atomic.Uint64
 	foreign    atomic.Uint64
 	firstSound atomic.Int64 // ns from Start
+
+	theirReport atomic.Pointer[senderReport]
 
 	// Used by the reading goroutine alone.
 	digitsHeard int
 	digitBegin  uint32
 	echoBase    uint32
 	echoSet     bool
+	blocks      [maxBlocks]redBlock
 }
 
 // receive reads the other end's stream until it ends. It never waits for the
@@ -60,10 +64,12 @@ func (s *Session) receive(remote *webrtc.TrackRemote) {
 
 // arrived sorts one packet. p's payload is valid until it returns.
 func (s *Session) arrived(p *rtp.Packet, now time.Time) {
-	opus, event := s.track.types()
+	opus, red, event := s.track.types()
 	switch {
 	case len(p.Payload) == 0:
 		s.foreign.Add(1)
+	case p.PayloadType == red && red != 0:
+		s.arrivedRED(p, opus, now)
 	case p.PayloadType == opus && len(p.Payload) <= audio.MaxPacket:
 		s.arrivedOpus(p, now)
 	case p.PayloadType == event && event != 0:
@@ -79,30 +85,69 @@ func (s *Session) arrived(p *rtp.Packet, now time.Time) {
 }
 
 func (s *Session) arrivedOpus(p *rtp.Packet, now time.Time) {
-	buffer, echo := s.buffer.Load(), s.echoing.Load()
-	if (buffer == nil && !echo) || s.held.Load() {
-		s.early.Add(1)
+	if !s.takes(p) {
 		return
+	}
+	if s.echoing.Load() {
+		s.echo(p)
+		return
+	}
+	s.buffer.Load().Put(now.Sub(s.startTime()), p.SequenceNumber, p.Timestamp, p.Payload)
+}
+
+// arrivedRED takes a packet apart: its own frame, and earlier ones, which the
+// playout buffer may have already.
+func (s *Session) arrivedRED(p *rtp.Packet, opus uint8, now time.Time) {
+	n, err := readRED(p.Payload, &s.blocks)
+	if err != nil {
+		s.foreign.Add(1)
+		return
+	}
+	if !s.takes(p) {
+		return
+	}
+	if s.echoing.Load() {
+		s.echo(p)
+		return
+	}
+	buffer, at := s.buffer.Load(), now.Sub(s.startTime())
+	sound := func(b *redBlock) bool {
+		return b.payloadType == opus && len(b.data) > 0 && len(b.data) <= audio.MaxPacket
+	}
+	if own := &s.blocks[n-1]; sound(own) {
+		buffer.Put(at, p.SequenceNumber, p.Timestamp, own.data)
+	} else {
+		buffer.Note(p.SequenceNumber)
+	}
+	for i := range n - 1 {
+		if b := &s.blocks[n-2-i]; sound(b) { // the nearest first
+			buffer.PutCopy(at, p.Timestamp-b.offset, b.data)
+		}
+	}
+}
+
+// takes counts a packet of sound and tells whether it is to be played or sent
+// back.
+func (s *Session) takes(p *rtp.Packet) bool {
+	if (s.buffer.Load() == nil && !s.echoing.Load()) || s.held.Load() {
+		s.early.Add(1)
+		return false
 	}
 	s.remoteSSRC.Store(p.SSRC)
 	s.packets.Add(1)
 	s.bytes.Add(uint64(len(p.Payload)))
-	if echo {
-		s.echo(p)
-		return
-	}
-	buffer.Put(now.Sub(s.startTime()), p.SequenceNumber, p.Timestamp, p.Payload)
+	return true
 }
 
-// echo sends a packet back on our own stream. Timestamps keep their distances
-// and begin elsewhere; sequence numbers are our own, so losses on the way in
-// are not losses on the way out.
+// echo sends a packet back on our own stream, with the earlier frames in it.
+// Timestamps keep their distances and begin elsewhere; sequence numbers are our
+// own, so losses on the way in are not losses on the way out.
 func (s *Session) echo(p *rtp.Packet) {
 	if !s.echoSet {
 		s.echoSet, s.echoBase = true, randomTimestamp()-p.Timestamp
 		s.heardFirst(time.Now())
 	}
-	if s.track.sendOpus(s.echoBase+p.Timestamp, p.Payload) != nil {
+	if s.track.forward(p.PayloadType, s.echoBase+p.Timestamp, p.Payload) != nil {
 		s.sendErrors.Add(1)
 	}
 }

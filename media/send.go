@@ -13,7 +13,7 @@ type sendPath struct {
 	encoder    audio.Encoder
 	muted      atomic.Bool
 	held       atomic.Bool
-	expect     atomic.Int32 // percent of loss that the other end reports
+	plan       atomic.Pointer[plan] // never nil
 	lateFrames atomic.Uint64
 	sendErrors atomic.Uint64
 
@@ -24,23 +24,38 @@ type sendPath struct {
 // send reads frames from the microphone until it is closed: read, encode,
 // write RTP. All buffers are made here, none per frame.
 func (s *Session) send(stream audio.Stream) {
-	pcm := make([]int16, audio.FrameSamples)
+	pcm := make([]int16, 0, maxFrames*audio.FrameSamples)
 	packet := make([]byte, audio.MaxPacket)
 	var clock lateClock
 	var pad keypad
-	loss := int32(0)
+	var now plan
 	for timestamp := randomTimestamp(); ; timestamp += audio.FrameSamples {
-		if stream.Read(pcm) != nil {
+		frame := pcm[len(pcm) : len(pcm)+audio.FrameSamples]
+		if stream.Read(frame) != nil {
 			return
 		}
-		if want := s.expect.Load(); want != loss {
-			loss = want
-			_ = s.encoder.SetExpectedLoss(int(loss))
+		if len(pcm) == 0 { // between two packets
+			s.keepTo(&now, s.plan.Load())
 		}
-		s.sendFrame(timestamp, pcm, packet)
+		if pcm = pcm[:len(pcm)+audio.FrameSamples]; len(pcm) >= now.frames*audio.FrameSamples {
+			begin := timestamp - uint32(len(pcm)-audio.FrameSamples)
+			s.sendFrame(begin, pcm, packet, now.depth)
+			pcm = pcm[:0]
+		}
 		s.sendKeys(&pad, timestamp)
 		s.left(clock.lateness(time.Now()))
 	}
+}
+
+// keepTo sets the encoder to a new plan.
+func (s *Session) keepTo(now, next *plan) {
+	if next.bitrate != now.bitrate {
+		_ = s.encoder.SetBitrate(next.bitrate)
+	}
+	if next.fec != now.fec {
+		_ = s.encoder.SetExpectedLoss(next.fec)
+	}
+	*now = *next
 }
 
 // left notes by how much a frame was late.
@@ -53,9 +68,9 @@ func (s *Session) left(late time.Duration) {
 	}
 }
 
-// sendFrame encodes and sends one frame. Muted, the encoder gets zeros, so
+// sendFrame encodes and sends one packet's sound, with depth earlier ones. Muted, the encoder gets zeros, so
 // that nothing of the room can be left in its state; on hold nothing is sent.
-func (s *Session) sendFrame(timestamp uint32, pcm []int16, packet []byte) {
+func (s *Session) sendFrame(timestamp uint32, pcm []int16, packet []byte, depth int) {
 	if s.held.Load() {
 		return
 	}
@@ -70,7 +85,7 @@ func (s *Session) sendFrame(timestamp uint32, pcm []int16, packet []byte) {
 	if n <= 2 { // DTX: silence goes on
 		return
 	}
-	if s.track.sendOpus(timestamp, packet[:n]) != nil {
+	if s.track.sendOpus(timestamp, packet[:n], depth) != nil {
 		s.sendErrors.Add(1)
 	}
 }

@@ -82,6 +82,8 @@ func (e *Engine) NewSession(cfg SessionConfig) (*Session, error) {
 		cfg: cfg, log: cfg.Log, engine: e, track: newTrack(),
 		events: make(chan Event), kick: make(chan struct{}, 1),
 	}
+	first := newPlan()
+	s.plan.Store(&first)
 	s.ctx, s.end = context.WithCancel(context.Background())
 	if s.log == nil {
 		s.log = e.log
@@ -252,8 +254,9 @@ func (s *Session) post(ev Event) {
 // run delivers events, follows the state of the path and sends reports.
 func (s *Session) run() {
 	defer close(s.events)
-	tick := time.NewTicker(reportEvery)
+	tick := time.NewTicker(reportSoon)
 	defer tick.Stop()
+	var told reports
 	last := webrtc.PeerConnectionStateNew
 	for {
 		out, ev := s.next()
@@ -269,8 +272,8 @@ func (s *Session) run() {
 			}
 		case <-s.kick:
 			last = s.follow(last)
-		case <-tick.C:
-			s.report()
+		case now := <-tick.C:
+			s.report(&told, now)
 		}
 	}
 }

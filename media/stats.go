@@ -14,9 +14,9 @@ import (
 // Stats is a snapshot of one session. Counts are since Start.
 type Stats struct {
 	PacketsSent     uint64 `json:"packets_sent"`
-	BytesSent       uint64 `json:"bytes_sent"` // Opus payload
+	BytesSent       uint64 `json:"bytes_sent"` // RTP payload, earlier frames included
 	PacketsReceived uint64 `json:"packets_received"`
-	BytesReceived   uint64 `json:"bytes_received"` // Opus payload
+	BytesReceived   uint64 `json:"bytes_received"` // RTP payload, earlier frames included
 
 	Lost      uint64 `json:"lost"`      // sequence numbers never seen
 	Late      uint64 `json:"late"`      // came after their turn to be played
@@ -28,7 +28,7 @@ type Stats struct {
 	ConcealedRatio   float64 `json:"concealed_ratio"` // samples made up, over samples played
 	ConcealedSamples uint64  `json:"concealed_samples"`
 	PlayedSamples    uint64  `json:"played_samples"`
-	Recovered        uint64  `json:"recovered"` // frames restored by forward error correction
+	Recovered        uint64  `json:"recovered"` // frames restored from what later packets carry, RED or in-band
 	Accelerated      uint64  `json:"accelerated_samples"`
 	Decelerated      uint64  `json:"decelerated_samples"`
 	JitterMS         float64 `json:"jitter_ms"`        // RFC 3550 section 6.4.1
@@ -36,6 +36,12 @@ type Stats struct {
 	TargetMS         float64 `json:"target_ms"`        // what the playout delay is steered to
 	Path             Path    `json:"path"`             // with the round trip of ICE's checks
 	RemoteLoss       float64 `json:"remote_loss"`      // of what we sent, as reported in the last seconds, 0..1
+
+	Redundancy  int     `json:"redundancy"`   // earlier frames in each packet that we send
+	FEC         bool    `json:"fec"`          // in-band forward error correction is armed
+	BitrateKbit float64 `json:"bitrate_kbit"` // of our encoder, kbit/s, without redundancy
+	FrameMS     int     `json:"frame_ms"`     // sound in each packet that we send
+	RemoteBurst float64 `json:"remote_burst"` // mean number of packets lost in a row, as reported
 
 	LateFrames   uint64  `json:"late_frames"`    // captured frames sent a frame time too late, for lack of CPU
 	SendErrors   uint64  `json:"send_errors"`    // frames not sent because the path was not up
@@ -75,6 +81,14 @@ func (s *Session) Stats() Stats {
 		FirstSoundMS: millis(time.Duration(s.firstSound.Load())),
 		Path:         s.Path(),
 	}
+	now := s.plan.Load()
+	if _, red, _ := s.track.types(); red != 0 {
+		out.Redundancy = now.depth
+	}
+	out.FEC, out.BitrateKbit, out.FrameMS = now.fec > 0, float64(now.bitrate)/1000, now.frames*20
+	s.repair.mu.Lock()
+	out.RemoteBurst = s.repair.meter.burst()
+	s.repair.mu.Unlock()
 	s.mu.Lock()
 	if s.stream != nil {
 		out.Underruns = s.stream.Underruns()

@@ -17,7 +17,9 @@ type track struct {
 	header     rtp.Header
 	opus       uint8 // payload types of this call
 	event      uint8 // 0: the other end knows no telephone-event
-	marked     bool  // the first packet has been sent
+	red        uint8 // 0: the other end knows no RED
+	earlier    redBuilder
+	marked     bool // the first packet has been sent
 	packets    uint64
 	bytes      uint64
 	timestamps uint32 // of the last packet
@@ -32,6 +34,7 @@ func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var chosen webrtc.RTPCodecParameters
+	var red []webrtc.RTPCodecParameters
 	for _, p := range c.CodecParameters() {
 		switch p.MimeType {
 		case webrtc.MimeTypeOpus:
@@ -40,6 +43,13 @@ func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 			}
 		case mimeEvent:
 			t.event = uint8(p.PayloadType)
+		case mimeRED:
+			red = append(red, p)
+		}
+	}
+	for _, p := range red {
+		if redOf(p.SDPFmtpLine, t.opus) {
+			t.red = uint8(p.PayloadType)
 		}
 	}
 	if t.opus == 0 {
@@ -53,7 +63,7 @@ func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 func (t *track) Unbind(webrtc.TrackLocalContext) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.out, t.opus, t.event = nil, 0, 0
+	t.out, t.opus, t.event, t.red = nil, 0, 0, 0
 	return nil
 }
 
@@ -62,11 +72,27 @@ func (t *track) StreamID() string          { return "peerd" }
 func (t *track) RID() string               { return "" }
 func (t *track) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeAudio }
 
-// sendOpus writes one Opus packet whose first sample has the given timestamp.
-func (t *track) sendOpus(timestamp uint32, payload []byte) error {
+// sendOpus writes one Opus packet whose first sample has the given timestamp,
+// with up to depth earlier ones where the other end knows RED.
+func (t *track) sendOpus(timestamp uint32, payload []byte, depth int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.write(t.opus, timestamp, !t.marked, payload); err != nil {
+	defer t.earlier.remember(timestamp, payload)
+	if depth == 0 || t.red == 0 {
+		return t.sendSound(t.opus, timestamp, payload)
+	}
+	return t.sendSound(t.red, timestamp, t.earlier.build(t.opus, timestamp, payload, depth))
+}
+
+// forward writes a payload of the other end, of type opus or red, as it is.
+func (t *track) forward(payloadType uint8, timestamp uint32, payload []byte) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sendSound(payloadType, timestamp, payload)
+}
+
+func (t *track) sendSound(payloadType uint8, timestamp uint32, payload []byte) error {
+	if err := t.write(payloadType, timestamp, !t.marked, payload); err != nil {
 		return err
 	}
 	t.marked = true
@@ -96,11 +122,11 @@ func (t *track) write(pt uint8, timestamp uint32, marker bool, payload []byte) e
 	return err
 }
 
-// types are the payload types of Opus and telephone-event in this call.
-func (t *track) types() (opus, event uint8) {
+// types are the payload types of this call; 0: not agreed.
+func (t *track) types() (opus, red, event uint8) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.opus, t.event
+	return t.opus, t.red, t.event
 }
 
 func (t *track) sent() (ssrc uint32, packets, bytes uint64, timestamp uint32) {

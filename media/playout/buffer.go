@@ -25,6 +25,8 @@ const (
 	absent = time.Second
 	// jump is a step between timestamps that means a new beginning, samples.
 	jump = 5 * audio.SampleRate
+	// farCopy is how much older than the newest packet a copy may be, samples.
+	farCopy = audio.SampleRate / 2
 	// skipAbove is the surplus of delay at a new beginning above which packets
 	// are skipped: there is nothing to be spoilt by it then.
 	skipAbove = 20 * time.Millisecond
@@ -50,8 +52,21 @@ type Buffer struct {
 	next    int64         // timestamp of the first sample that is not decoded yet
 	stalled int64         // samples made up since the store ran empty
 	gap     int64         // samples made up in a row
+	asked   int64         // timestamp of the last packet that was to restore the one before it
 	arrival time.Duration // of the last packet
 	transit time.Duration // of the last packet, for the jitter
+	have    frames
+}
+
+// frames remembers which frames have come.
+type frames [512]int64 // timestamp + 1, by multiples of 2.5 ms
+
+// add notes a frame; it reports whether it is new.
+func (f *frames) add(at int64) bool {
+	cell := &f[at/(audio.FrameSamples/8)%int64(len(f))]
+	fresh := *cell != at+1
+	*cell = at + 1
+	return fresh
 }
 
 // New makes an empty buffer. The decoder stays the caller's to close, after
@@ -80,17 +95,44 @@ func (b *Buffer) Put(now time.Duration, seq uint16, timestamp uint32, payload []
 	transit := now - media(at)
 	b.jitter(transit)
 	b.delay.add(now, transit)
-	if b.playing && at < b.next {
-		b.stats.Late++
+	if fresh := b.have.add(at); fresh {
+		b.delay.copies.add(0)
+		b.keep(at, payload, false)
+	}
+}
+
+// PutCopy takes a frame that came again at now, with a later packet: one that
+// was given to Put just before.
+func (b *Buffer) PutCopy(now time.Duration, timestamp uint32, payload []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := b.newest + int64(int32(timestamp-uint32(b.newest)))
+	if !b.begun || b.newest-at > farCopy || at < 0 || !b.have.add(at) {
 		return
 	}
-	fresh, overflow := b.store.put(at, payload)
-	if !fresh {
-		b.stats.Duplicate++
+	// What came too late is learnt from as well.
+	b.delay.copies.add(now - b.transit - media(at))
+	b.keep(at, payload, true)
+}
+
+// keep stores a frame that has not come before.
+func (b *Buffer) keep(at int64, payload []byte, isCopy bool) {
+	if b.playing && at < b.next {
+		if !isCopy {
+			b.stats.Late++
+		}
+		return
 	}
-	if overflow {
+	if _, overflow := b.store.put(at, payload, isCopy); overflow {
 		b.stats.Late++
 	}
+}
+
+// Lost is how many packets have not come.
+func (b *Buffer) Lost() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seq.lost()
 }
 
 // Note takes the sequence number of a packet of the same stream that is not
@@ -111,7 +153,8 @@ func (b *Buffer) Reset() {
 func (b *Buffer) restart() {
 	b.store.clear()
 	b.delay = estimator{}
-	b.reset, b.begun, b.playing = true, false, false
+	b.have = frames{}
+	b.reset, b.begun, b.playing, b.next = true, false, false, 0
 	b.stalled, b.gap = 0, 0
 }
 

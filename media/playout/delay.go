@@ -7,7 +7,8 @@ const (
 	minTarget = 10 * time.Millisecond
 	maxTarget = 600 * time.Millisecond
 	// insured is the largest lateness against which one rare case is enough to
-	// wait longer: so much delay is cheaper than the next click.
+	// wait longer: so much delay is cheaper than the next click. It would not have
+	// helped against a larger one, which therefore says nothing about it.
 	insured = 30 * time.Millisecond
 	margin  = 2 * time.Millisecond
 
@@ -24,11 +25,94 @@ const (
 	moveAfter = 400 * time.Millisecond
 )
 
+// How long copies of lost frames, which come with later packets, are waited for.
+const (
+	copySteps = 6                     // of copyStep: later copies are not told apart
+	copyStep  = 20 * time.Millisecond // between a packet and the next
+	copyKeep  = 0.998                 // of the weight of a frame, at each frame: 10 s
+	// missed is the share of frames whose copy may come too late and is made up
+	// for; missedInRows is the same where losses come in rows, which are heard
+	// much more. It is so where at least inRows of the frames that come with a
+	// later packet do not come with the first: 10 % of independent losses has 0.1.
+	missed       = 0.02
+	missedInRows = 0.005
+	inRows       = 0.4
+)
+
+// Shape of the histogram of lateness, which tells how late most packets are.
+const (
+	lateBins  = 64
+	lateBin   = 4 * time.Millisecond
+	lateKeep  = 0.99 // of the weight of a packet, at each packet: 2 s
+	lateShare = 0.8
+)
+
+// copies counts with which later packet frames came first, forgetting.
+type copies struct {
+	weight [copySteps]float64 // 0: with their own
+	all    float64
+}
+
+// add takes a frame that came wait after the time of its own packet.
+func (c *copies) add(wait time.Duration) {
+	c.all = c.all*copyKeep + 1
+	for i := range c.weight {
+		c.weight[i] *= copyKeep
+	}
+	c.weight[min(copySteps-1, int((wait+copyStep-1)/copyStep))]++
+}
+
+// wait is how long must be waited for copies, so that few enough are missed.
+func (c *copies) wait() time.Duration {
+	var later float64 // frames that come after step k
+	for k := copySteps - 1; k > 1; k-- {
+		later += c.weight[k]
+	}
+	accepted := missed * c.all
+	if later > inRows*(later+c.weight[1]) {
+		accepted = missedInRows * c.all
+	}
+	k := copySteps - 1
+	for later = 0; k > 0; k-- {
+		if later += c.weight[k]; later > accepted {
+			break
+		}
+	}
+	return time.Duration(k) * copyStep
+}
+
+// histogram is of lateness, forgetting.
+type histogram struct {
+	weight [lateBins]float64
+	all    float64
+}
+
+func (h *histogram) add(late time.Duration) {
+	h.all = h.all*lateKeep + 1
+	for i := range h.weight {
+		h.weight[i] *= lateKeep
+	}
+	h.weight[min(lateBins-1, max(0, int(late/lateBin)))]++
+}
+
+// most is the lateness that a share of lateShare does not exceed.
+func (h *histogram) most() time.Duration {
+	sum := 0.0
+	for i, w := range h.weight {
+		if sum += w; sum >= lateShare*h.all {
+			return time.Duration(i) * lateBin
+		}
+	}
+	return lateBins * lateBin
+}
+
 // estimator learns from arrival times how long packets must be held so that
 // late ones still come in time. Lateness is measured against the fastest
 // packets of the last two seconds, which also takes out the drift between the
 // two clocks. The largest lateness of each 200 ms is remembered for 12.8 s:
-// what happens often is waited for, what is rare only up to insured.
+// what happens often is waited for, what is rare only up to insured. Where lost
+// frames come again with later packets, these are waited for as well, as long as
+// most of them take.
 type estimator struct {
 	floor  [floorSlots]floorSlot
 	blocks [blockCount]time.Duration
@@ -36,6 +120,9 @@ type estimator struct {
 	block  int           // the present one
 	began  time.Duration // when it began
 	target time.Duration
+
+	copies copies
+	late   histogram
 
 	slowSince time.Duration // all packets have been late by moved since then; 0: they are not
 	slowLeast time.Duration // the smallest transit among them
@@ -60,7 +147,9 @@ func (e *estimator) add(now, transit time.Duration) {
 		e.count = min(e.count+1, blockCount)
 		e.blocks[e.block], e.began = 0, now
 	}
-	e.blocks[e.block] = max(e.blocks[e.block], transit-e.fastest(now))
+	late := transit - e.fastest(now)
+	e.late.add(late)
+	e.blocks[e.block] = max(e.blocks[e.block], late)
 	e.retarget()
 }
 
@@ -107,13 +196,17 @@ func (e *estimator) fastest(now time.Duration) time.Duration {
 	return best
 }
 
-// retarget takes the largest lateness up to insured, or the largest that is
-// not rare.
+// retarget takes the largest lateness up to insured, the largest that is not
+// rare, or what copies need.
 func (e *estimator) retarget() {
 	const ranks = blockCount/rareBlocks + 1
 	var top [ranks]time.Duration // descending
+	var insurable time.Duration
 	for i := range e.count {
 		d := e.blocks[(e.block-i+blockCount)%blockCount]
+		if d <= insured {
+			insurable = max(insurable, d)
+		}
 		for r := range top {
 			if d > top[r] {
 				d, top[r] = top[r], d
@@ -121,6 +214,9 @@ func (e *estimator) retarget() {
 		}
 	}
 	usual := top[max(1, e.count/rareBlocks)]
-	e.target = min(max(min(top[0], insured), usual)+margin, maxTarget)
-	e.target = max(e.target, minTarget)
+	e.target = max(insurable, usual)
+	if wait := e.copies.wait(); wait > 0 {
+		e.target = max(e.target, wait+e.late.most())
+	}
+	e.target = max(min(e.target+margin, maxTarget), minTarget)
 }

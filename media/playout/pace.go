@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	tooMuch   = 6 * time.Millisecond   // surplus of delay that is taken out
-	tooLittle = 3 * time.Millisecond   // lack of delay that is put in
+	tooMuch   = 3 * time.Millisecond   // surplus of delay that is taken out
+	tooLittle = 2 * time.Millisecond   // lack of delay that is put in
 	farAbove  = 40 * time.Millisecond  // surplus that is worth an audible splice
-	hopeless  = 150 * time.Millisecond // surplus for which whole packets are skipped
+	hopeless  = 500 * time.Millisecond // surplus for which whole packets are skipped
 	watchLong = 120 * time.Millisecond // a surplus must have lasted so long
 	watchFar  = 40 * time.Millisecond  // a large one only so long
 
@@ -34,12 +34,20 @@ func (p *pacer) watch(now, slack time.Duration) {
 	p.least = min(p.least, slack)
 }
 
+// renew begins anew once in a while, where there has been no splice.
+func (p *pacer) renew(now time.Duration) {
+	if now-p.since >= 4*watchLong {
+		*p = pacer{}
+	}
+}
+
 // keepPace compares the delay with its target and shortens or lengthens the
 // frame that begins at pcm[at:] where they differ.
 func (b *Buffer) keepPace(at int, now time.Duration) {
 	b.mu.Lock()
 	target := b.delay.target
 	slack := b.slack(now, b.next-int64(len(b.pcm)))
+	waiting := len(b.store.waiting)
 	if b.stats.Delay == 0 {
 		b.stats.Delay = slack
 	}
@@ -55,14 +63,15 @@ func (b *Buffer) keepPace(at int, now time.Duration) {
 	}
 	surplus, watched := b.pace.least-target, now-b.pace.since
 	switch {
+	case surplus > farAbove && waiting == 0: // the path has become longer, and the estimator does not know it yet
 	case surplus > farAbove && watched >= watchFar:
-		b.accelerate(at, surplus, alikeFar)
+		b.accelerate(at, now, surplus, alikeFar)
 	case surplus > tooMuch && watched >= watchLong:
-		b.accelerate(at, surplus, alike)
+		b.accelerate(at, now, surplus, alike)
 	case surplus < -tooLittle:
 		b.decelerate(at, -surplus)
-	case watched >= 4*watchLong:
-		b.pace = pacer{}
+	default:
+		b.pace.renew(now)
 	}
 }
 
@@ -81,13 +90,11 @@ func (b *Buffer) skipAhead(surplus time.Duration) {
 	b.pace = pacer{}
 }
 
-func (b *Buffer) accelerate(at int, surplus time.Duration, needed float64) {
-	limit := int(surplus.Milliseconds()) * lagMillis
-	if limit < minLag {
-		return
-	}
-	lag, likeness := bestLag(b.pcm[at:], limit)
+func (b *Buffer) accelerate(at int, now, surplus time.Duration, needed float64) {
+	limit := int((surplus + tooLittle/2).Milliseconds()) * lagMillis
+	lag, likeness := bestLag(b.pcm[at:], max(limit, minLag))
 	if likeness < needed {
+		b.pace.renew(now)
 		return
 	}
 	b.pcm = b.pcm[:at+len(shorten(b.pcm[at:], lag))]

@@ -61,19 +61,18 @@ func (b *Buffer) decide(now time.Duration) (step, *slot) {
 		return b.ranDry()
 	}
 	first := b.store.waiting[0]
+	if first.at-b.next == audio.FrameSamples && b.asked != first.at {
+		b.asked, b.ahead = first.at, *first // Put may give its slot to another packet meanwhile
+		return restore, &b.ahead
+	}
 	if lacking := first.at - b.next; lacking > 0 && b.stalled > 0 {
 		b.next += min(lacking, b.stalled) // this time has been filled already
 	}
 	b.stalled = 0
-	switch lacking := first.at - b.next; {
-	case lacking <= 0:
+	if first.at <= b.next {
 		return decode, b.store.take()
-	case lacking == audio.FrameSamples:
-		b.ahead = *first // Put may give its slot to another packet meanwhile
-		return restore, &b.ahead
-	default:
-		return b.makeUp(true)
 	}
+	return b.makeUp(true)
 }
 
 // begin starts playing once the first packet has been held long enough.
@@ -84,7 +83,7 @@ func (b *Buffer) begin(now time.Duration) bool {
 		if held < b.delay.target {
 			return false
 		}
-		if len(b.store.waiting) > 1 && held > b.delay.target+skipAbove {
+		if len(b.store.waiting) > 1 && held > b.delay.target+b.skippable(first.at) {
 			b.store.release(b.store.take())
 			b.stats.Late++
 			continue
@@ -93,6 +92,15 @@ func (b *Buffer) begin(now time.Duration) bool {
 		return true
 	}
 	return false
+}
+
+// skippable is the surplus of delay above which the sound at timestamp at is
+// skipped: none of what was only held up on its way, as the sound goes on there.
+func (b *Buffer) skippable(at int64) time.Duration {
+	if b.next != 0 && at-b.next < audio.FrameSamples {
+		return hopeless
+	}
+	return skipAbove
 }
 
 // slack is how long the sample at timestamp at would have been held, had it
@@ -141,10 +149,6 @@ func (b *Buffer) perform(what step, packet *slot, now time.Duration) bool {
 			b.restored()
 			return true
 		}
-		b.mu.Lock()
-		b.makeUp(true)
-		b.mu.Unlock()
-		b.fill(audio.PullSamples)
 	default:
 		b.fill(audio.PullSamples)
 	}
@@ -168,7 +172,10 @@ func (b *Buffer) decoded(packet *slot, n int, good bool) {
 	b.next = packet.at + int64(n)
 	b.store.release(packet)
 	if good {
-		b.gap = 0
+		b.gap, b.stalled = 0, 0
+		if packet.copy {
+			b.stats.Recovered++
+		}
 	} else {
 		b.stats.Damaged++
 	}
@@ -179,5 +186,6 @@ func (b *Buffer) restored() {
 	defer b.mu.Unlock()
 	b.next += audio.FrameSamples
 	b.stats.Recovered++
-	b.gap = 0
+	b.gap, b.stalled = 0, 0
+	b.delay.copies.add(copyStep)
 }

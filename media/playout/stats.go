@@ -13,7 +13,7 @@ type Stats struct {
 
 	Played      uint64 // samples handed out since the first packet
 	Concealed   uint64 // of these, made up
-	Recovered   uint64 // frames restored by forward error correction
+	Recovered   uint64 // frames restored from what later packets carry
 	Accelerated uint64 // samples taken out
 	Decelerated uint64 // samples put in
 	Jitter      time.Duration
@@ -28,6 +28,11 @@ type Report struct {
 	TotalLost       uint32
 	HighestSequence uint32
 	Jitter          uint32 // in samples
+
+	// Arrived tells of each packet from First on whether it has come. The newest
+	// are left for the next Report: they may only be overtaken.
+	First   uint16
+	Arrived []bool
 }
 
 const seenWindow = 1024 // sequence numbers whose arrival is remembered
@@ -41,7 +46,12 @@ type sequence struct {
 	seen         [seenWindow]int64 // extended sequence number + 1
 	lastExpected uint64
 	lastReceived uint64
+	told         int64 // sequence number up to which Arrived was reported
 }
+
+// overtaken is by how many packets a packet may be overtaken without being told
+// as lost.
+const overtaken = 5
 
 // add takes a sequence number.
 func (q *sequence) add(seq uint16) (duplicate, reordered bool) {
@@ -83,6 +93,12 @@ func (q *sequence) report() Report {
 	r := Report{TotalLost: uint32(min(q.lost(), 1<<23-1)), HighestSequence: uint32(q.highest - 1<<16)}
 	if expected > received {
 		r.FractionLost = uint8(min(255, (expected-received)*256/expected))
+	}
+	q.told = max(q.told, q.highest-seenWindow/2, q.first-1)
+	r.First = uint16(q.told + 1)
+	for ; q.told < q.highest-overtaken; q.told++ {
+		at := q.told + 1
+		r.Arrived = append(r.Arrived, q.seen[at%seenWindow] == at+1)
 	}
 	return r
 }

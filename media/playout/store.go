@@ -14,6 +14,7 @@ const capacity = 64
 type slot struct {
 	at   int64 // unwrapped timestamp
 	size int
+	copy bool // came with a later packet
 	data [audio.MaxPacket]byte
 }
 
@@ -35,7 +36,7 @@ func newStore() store {
 
 // put copies a packet in. It reports whether the packet is new; the oldest is
 // given up when there is no room.
-func (s *store) put(at int64, payload []byte) (fresh, overflow bool) {
+func (s *store) put(at int64, payload []byte, isCopy bool) (fresh, overflow bool) {
 	i := len(s.waiting)
 	for i > 0 && s.waiting[i-1].at >= at {
 		i--
@@ -52,7 +53,7 @@ func (s *store) put(at int64, payload []byte) (fresh, overflow bool) {
 	}
 	sl := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
-	sl.at, sl.size = at, copy(sl.data[:], payload)
+	sl.at, sl.size, sl.copy = at, copy(sl.data[:], payload), isCopy
 	s.waiting = slices.Insert(s.waiting, i, sl)
 	return true, overflow
 }

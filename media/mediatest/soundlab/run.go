@@ -153,6 +153,7 @@ func sample(at time.Duration, first [2]media.Stats, pair mediatest.Pair) Sample 
 		Concealed: float64(in.ConcealedSamples - first[1].ConcealedSamples),
 		Frames:    float64(in.PlayedSamples - first[1].PlayedSamples),
 		Late:      in.Late - first[1].Late, Recovered: in.Recovered - first[1].Recovered,
+		Depth: out.Redundancy, Bitrate: int(out.BitrateKbit * 1000),
 		Faster: in.Accelerated - first[1].Accelerated, Slow: in.Decelerated - first[1].Decelerated,
 	}
 }
