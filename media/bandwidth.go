@@ -10,6 +10,8 @@ const (
 	rttRecent   = 2                      // reports whose smallest round trip is the present one
 	stepUpAfter = 6 * time.Second        // without queue; doubled each time that it was too early
 	stepUpMost  = 60 * time.Second
+	tryLow      = 5 * time.Second // at the lowest step a queue would be shorter by then
+	fewLost     = 0.05            // with more lost than this a longer way is not believed in
 )
 
 // steps are bit rates of the encoder and frames of 20 ms in one packet. A packet
@@ -33,13 +35,13 @@ type link struct {
 	up       bool          // the last change was upwards
 	patience time.Duration // how long there must be no queue
 	before   time.Duration // round trip when the step was last lowered
-	lowered  int           // steps lowered in a row without effect
 }
 
 func (l *link) plan() plan { return steps()[l.step] }
 
-// roundTrip takes a measured round trip and the jitter the other end reports.
-func (l *link) roundTrip(now time.Time, rtt, jitter time.Duration) {
+// roundTrip takes a measured round trip, and the jitter and the share of lost
+// packets that the other end reports.
+func (l *link) roundTrip(now time.Time, rtt, jitter time.Duration, lost float64) {
 	l.rtts[l.count%rttMemory] = rtt
 	l.count++
 	if l.patience == 0 {
@@ -48,9 +50,8 @@ func (l *link) roundTrip(now time.Time, rtt, jitter time.Duration) {
 	queue := l.least(rttRecent) - l.least(rttMemory)
 	switch {
 	case queue > queueing+2*jitter:
-		l.crowded(now, rtt)
+		l.crowded(now, rtt, lost)
 	case queue < queueing/2+jitter:
-		l.lowered = 0
 		if l.step > 0 && now.Sub(l.changed) >= l.patience {
 			l.step, l.changed, l.up = l.step-1, now, true
 		}
@@ -58,25 +59,26 @@ func (l *link) roundTrip(now time.Time, rtt, jitter time.Duration) {
 }
 
 // crowded lowers the step, a second after the last time at the earliest. A round
-// trip that has not become shorter by two steps is no queue's: the way is longer
-// now, and all that was known of it is void.
-func (l *link) crowded(now time.Time, rtt time.Duration) {
-	if now.Sub(l.changed) < time.Second {
+// trip that the lowest step has not made shorter is no queue's: the way is
+// longer now, and all that was known of it is void.
+func (l *link) crowded(now time.Time, rtt time.Duration, lost float64) {
+	since := now.Sub(l.changed)
+	if since < time.Second {
 		return
 	}
-	if l.up && now.Sub(l.changed) < stepUpAfter {
+	if l.up && since < stepUpAfter {
 		l.patience = min(2*l.patience, stepUpMost)
 	}
-	if l.lowered >= 2 && rtt > l.before*9/10 {
-		l.count, l.lowered, l.step = 0, 0, 0
-		return
+	lowest := len(steps()) - 1
+	switch {
+	case l.step < lowest:
+		if l.step == 0 || l.up {
+			l.before = rtt
+		}
+		l.step, l.changed, l.up = l.step+1, now, false
+	case since >= tryLow && rtt > l.before*9/10 && lost < fewLost:
+		l.count, l.step = 0, 0
 	}
-	if l.lowered == 0 {
-		l.before = rtt
-	}
-	l.step = min(l.step+1, len(steps())-1)
-	l.lowered++
-	l.changed, l.up = now, false
 }
 
 // least is the smallest of the last n round trips.

@@ -27,6 +27,13 @@ func (s *Session) Inject(payloadType uint8, payload []byte) error {
 	return s.track.write(payloadType, s.track.timestamps, false, payload)
 }
 
+// Protect sets what is sent against loss until the other end reports some.
+func (s *Session) Protect(depth int, repeat bool) {
+	p := newPlan()
+	p.depth, p.repeat = depth, repeat
+	s.plan.Store(&p)
+}
+
 // FrameSender returns what the sending goroutine does for each frame after it
 // was read, in a session that was started with Echo, so that none runs.
 func (s *Session) FrameSender(encoder audio.Encoder) func(pcm []int16) {

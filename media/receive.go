@@ -114,10 +114,15 @@ func (s *Session) arrivedRED(p *rtp.Packet, opus uint8, now time.Time) {
 	sound := func(b *redBlock) bool {
 		return b.payloadType == opus && len(b.data) > 0 && len(b.data) <= audio.MaxPacket
 	}
-	if own := &s.blocks[n-1]; sound(own) {
-		buffer.Put(at, p.SequenceNumber, p.Timestamp, own.data)
-	} else {
+	own := &s.blocks[n-1]
+	switch {
+	case !sound(own):
 		buffer.Note(p.SequenceNumber)
+	case n == 1 && buffer.Begun(): // a frame again, in a packet of its own
+		buffer.Note(p.SequenceNumber)
+		buffer.PutCopy(at, p.Timestamp, own.data)
+	default:
+		buffer.Put(at, p.SequenceNumber, p.Timestamp, own.data)
 	}
 	for i := range n - 1 {
 		if b := &s.blocks[n-2-i]; sound(b) { // the nearest first

@@ -69,8 +69,9 @@ type pastFrame struct {
 }
 
 // build makes the payload of a frame with up to depth earlier ones of the same
-// payload type. It is valid until the next build.
-func (b *redBuilder) build(payloadType uint8, timestamp uint32, frame []byte, depth int) []byte {
+// payload type; ok is false where there are none. It is valid until the next
+// build or again.
+func (b *redBuilder) build(payloadType uint8, timestamp uint32, frame []byte, depth int) (out []byte, ok bool) {
 	room := maxRedundant - 1 - len(frame)
 	used := 0
 	for ; used < min(depth, maxDepth); used++ {
@@ -79,7 +80,7 @@ func (b *redBuilder) build(payloadType uint8, timestamp uint32, frame []byte, de
 			break
 		}
 	}
-	out := b.out[:0]
+	out = b.out[:0]
 	for i := used - 1; i >= 0; i-- {
 		p := &b.past[i]
 		bits := (timestamp-p.timestamp)<<10 | uint32(p.size)
@@ -89,7 +90,14 @@ func (b *redBuilder) build(payloadType uint8, timestamp uint32, frame []byte, de
 	for i := used - 1; i >= 0; i-- {
 		out = append(out, b.past[i].data[:b.past[i].size]...)
 	}
-	return append(out, frame...)
+	return append(out, frame...), used > 0
+}
+
+// again is the payload of a packet that repeats the last frame: one block and no
+// earlier ones, as build never makes it.
+func (b *redBuilder) again(payloadType uint8) []byte {
+	last := &b.past[0]
+	return append(append(b.out[:0], payloadType), last.data[:last.size]...)
 }
 
 // remember keeps a frame that was sent, for those after it.

@@ -14,9 +14,9 @@ const (
 	fecBitrate = 32000
 
 	someLoss  = 0.01 // from here on each packet carries the frame before it
-	muchLoss  = 0.07 // and from here on two of them
-	burstLoss = 0.02 // as from here on, when losses come in bursts
-	bursty    = 1.5  // mean length of a burst, packets; independent losses of 20 % have 1.25
+	muchLoss  = 0.03 // and from here on each frame is sent a third time, between two packets
+	burstLoss = 0.02 // from here on, when losses come in bursts, each packet carries two frames before it
+	bursty    = 1.7  // mean length of a burst, packets; independent losses of 30 % have 1.43
 
 	// calmAfter is how long less would do before less is sent.
 	calmAfter = 10 * time.Second
@@ -52,53 +52,92 @@ func (m *lossMeter) burst() float64 {
 
 // plan is how frames are sent.
 type plan struct {
-	depth   int // earlier frames in each packet, where the other end knows RED
-	fec     int // percent of loss that in-band forward error correction is armed for
-	bitrate int // of the encoder, bit/s
-	frames  int // of 20 ms in one packet
+	depth   int  // earlier frames in each packet, where the other end knows RED
+	repeat  bool // each frame once more, 10 ms later, in a packet of its own
+	fec     int  // percent of loss that in-band forward error correction is armed for
+	bitrate int  // of the encoder, bit/s
+	frames  int  // of 20 ms in one packet
 }
+
+// protection is how much is sent against loss. Each step costs more of the
+// network, or of the delay: what repeated has sent three times the listener has
+// within 20 ms, what spread has in 40, but in more than one burst's time.
+type protection int
+
+const (
+	plain    protection = iota
+	twice               // with the next packet
+	repeated            // 10 ms later and with the next packet
+	spread              // with the next packet and the one after it
+)
 
 // repair makes the plan.
 type repair struct {
 	mu       sync.Mutex
 	meter    lossMeter
 	link     link
-	depth    int
-	needed   time.Time // when this depth was last wanted
+	level    protection
+	needed   time.Time // when this level was last wanted
 	haveRuns bool      // the other end reports which packets are lost
 }
 
 func newPlan() plan { return plan{bitrate: voiceBitrate, frames: 1} }
 
-// wanted is the depth for the present loss.
-func (m *lossMeter) wanted() int {
+// wanted is the protection for the present loss.
+func (m *lossMeter) wanted() protection {
 	share := m.share()
 	switch {
-	case share >= muchLoss || share >= burstLoss && m.burst() >= bursty:
-		return 2
+	case share >= burstLoss && m.burst() >= bursty:
+		return spread
+	case share >= muchLoss:
+		return repeated
 	case share >= someLoss:
-		return 1
+		return twice
 	default:
-		return 0
+		return plain
+	}
+}
+
+// begin takes the round trip of ICE's checks, from before there is sound.
+func (r *repair) begin(now time.Time, rtt time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rtt > 0 {
+		r.link.roundTrip(now, rtt, 0, 0)
 	}
 }
 
 // next is the plan after what has been reported up to now. red tells whether
 // the other end knows RED.
 func (r *repair) next(now time.Time, red bool) plan {
+	if r.link.step > 0 { // what is lost now is lost to the queue
+		r.meter, r.level = lossMeter{}, plain
+	}
 	want := r.meter.wanted()
-	if want >= r.depth {
-		r.depth, r.needed = want, now
+	if want >= r.level {
+		r.level, r.needed = want, now
 	} else if now.Sub(r.needed) >= calmAfter {
-		r.depth, r.needed = r.depth-1, now
+		r.level, r.needed = r.level-1, now
 	}
 	p := r.link.plan()
 	switch {
-	case p.frames > 1: // no room for anything twice
 	case red: // in-band correction beside RED would only cost quality
-		p.depth = r.depth
-	case r.depth > 0:
+		p.depth, p.repeat = r.depth()
+	case r.level > plain:
 		p.fec, p.bitrate = max(1, int(math.Round(100*r.meter.share()))), fecBitrate
 	}
 	return p
+}
+
+func (r *repair) depth() (depth int, repeat bool) {
+	switch r.level {
+	case spread:
+		return 2, false
+	case repeated:
+		return 1, true
+	case twice:
+		return 1, false
+	default:
+		return 0, false
+	}
 }

@@ -185,7 +185,7 @@ func (r *repair) read(blocks []rtcp.ReceptionReport, own uint32, now time.Time) 
 		}
 		const clock = 48000
 		passed := time.Duration(int32(uint32(ntp(now)>>16)-b.LastSenderReport-b.Delay)) * time.Second / 65536
-		r.link.roundTrip(now, max(0, passed), time.Duration(b.Jitter)*time.Second/clock)
+		r.link.roundTrip(now, max(0, passed), time.Duration(b.Jitter)*time.Second/clock, float64(b.FractionLost)/256)
 	}
 	return told
 }

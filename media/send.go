@@ -31,6 +31,13 @@ func (s *Session) send(stream audio.Stream) {
 	var now plan
 	for timestamp := randomTimestamp(); ; timestamp += audio.FrameSamples {
 		frame := pcm[len(pcm) : len(pcm)+audio.FrameSamples]
+		if now.repeat { // half a frame later than the last
+			if stream.Read(frame[:audio.FrameSamples/2]) != nil {
+				return
+			}
+			s.repeatFrame(timestamp - audio.FrameSamples)
+			frame = frame[audio.FrameSamples/2:]
+		}
 		if stream.Read(frame) != nil {
 			return
 		}
@@ -56,6 +63,14 @@ func (s *Session) keepTo(now, next *plan) {
 		_ = s.encoder.SetExpectedLoss(next.fec)
 	}
 	*now = *next
+}
+
+// repeatFrame sends the last frame again, if it is the one at timestamp: nothing
+// is sent while there is nothing to say.
+func (s *Session) repeatFrame(timestamp uint32) {
+	if !s.held.Load() && s.track.repeatOpus(timestamp) != nil {
+		s.sendErrors.Add(1)
+	}
 }
 
 // left notes by how much a frame was late.

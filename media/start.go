@@ -20,6 +20,7 @@ func (s *Session) Start(dev audio.Device) error {
 		return fmt.Errorf("starting the sound: %w", err)
 	}
 	s.setStarted(time.Now())
+	s.repair.begin(time.Now(), s.Path().RTT)
 	if s.cfg.Echo {
 		s.echoing.Store(true)
 		return nil

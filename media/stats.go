@@ -38,6 +38,7 @@ type Stats struct {
 	RemoteLoss       float64 `json:"remote_loss"`      // of what we sent, as reported in the last seconds, 0..1
 
 	Redundancy  int     `json:"redundancy"`   // earlier frames in each packet that we send
+	Repeated    bool    `json:"repeated"`     // each frame is sent once more in a packet of its own
 	FEC         bool    `json:"fec"`          // in-band forward error correction is armed
 	BitrateKbit float64 `json:"bitrate_kbit"` // of our encoder, kbit/s, without redundancy
 	FrameMS     int     `json:"frame_ms"`     // sound in each packet that we send
@@ -83,7 +84,7 @@ func (s *Session) Stats() Stats {
 	}
 	now := s.plan.Load()
 	if _, red, _ := s.track.types(); red != 0 {
-		out.Redundancy = now.depth
+		out.Redundancy, out.Repeated = now.depth, now.repeat
 	}
 	out.FEC, out.BitrateKbit, out.FrameMS = now.fec > 0, float64(now.bitrate)/1000, now.frames*20
 	s.repair.mu.Lock()

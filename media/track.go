@@ -78,10 +78,23 @@ func (t *track) sendOpus(timestamp uint32, payload []byte, depth int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	defer t.earlier.remember(timestamp, payload)
-	if depth == 0 || t.red == 0 {
-		return t.sendSound(t.opus, timestamp, payload)
+	if depth > 0 && t.red != 0 {
+		if out, ok := t.earlier.build(t.opus, timestamp, payload, depth); ok {
+			return t.sendSound(t.red, timestamp, out)
+		}
 	}
-	return t.sendSound(t.red, timestamp, t.earlier.build(t.opus, timestamp, payload, depth))
+	return t.sendSound(t.opus, timestamp, payload)
+}
+
+// repeatOpus writes the last frame once more, if it is the one at timestamp and
+// the other end knows RED.
+func (t *track) repeatOpus(timestamp uint32) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last := &t.earlier.past[0]; t.red == 0 || last.size == 0 || last.timestamp != timestamp {
+		return nil
+	}
+	return t.sendSound(t.red, timestamp, t.earlier.again(t.opus))
 }
 
 // forward writes a payload of the other end, of type opus or red, as it is.

@@ -75,7 +75,7 @@ func TestHeardIsSpoken(t *testing.T) {
 	if c < 0.97 {
 		t.Errorf("correlation %.3f", c)
 	}
-	if rate := bytes * 8 / 2; rate < 16000 || rate > 40000 {
+	if rate := bytes * 8 / 2; rate < defaultBitrate/2 || rate > defaultBitrate*5/4 {
 		t.Errorf("%d bit/s, set are %d", rate, defaultBitrate)
 	}
 }

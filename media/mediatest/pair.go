@@ -55,18 +55,29 @@ func NewEnd(t testing.TB, e *media.Engine, cfg media.SessionConfig) *End {
 // Connect exchanges descriptions and candidates until both ends close.
 func (p Pair) Connect(t testing.TB) {
 	t.Helper()
-	p.ConnectAfter(t, 0)
+	p.connect(t, 0, func(sdp []byte) []byte { return sdp })
 }
 
 // ConnectAfter is Connect with an answer that takes its time to arrive.
 func (p Pair) ConnectAfter(t testing.TB, travel time.Duration) {
+	t.Helper()
+	p.connect(t, travel, func(sdp []byte) []byte { return sdp })
+}
+
+// ConnectThrough is Connect with descriptions that are changed on their way.
+func (p Pair) ConnectThrough(t testing.TB, change func(sdp []byte) []byte) {
+	t.Helper()
+	p.connect(t, 0, change)
+}
+
+func (p Pair) connect(t testing.TB, travel time.Duration, change func([]byte) []byte) {
 	t.Helper()
 	offer, err := p[0].Session.Offer(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	go p[0].follow(p[1])
-	answer, err := p[1].Session.Answer(context.Background(), offer)
+	answer, err := p[1].Session.Answer(context.Background(), change(offer))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +85,7 @@ func (p Pair) ConnectAfter(t testing.TB, travel time.Duration) {
 	if travel > 0 {
 		<-time.After(travel)
 	}
-	if err := p[0].Session.SetAnswer(answer); err != nil {
+	if err := p[0].Session.SetAnswer(change(answer)); err != nil {
 		t.Fatal(err)
 	}
 }

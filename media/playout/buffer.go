@@ -101,8 +101,15 @@ func (b *Buffer) Put(now time.Duration, seq uint16, timestamp uint32, payload []
 	}
 }
 
-// PutCopy takes a frame that came again at now, with a later packet: one that
-// was given to Put just before.
+// Begun tells whether a packet has come.
+func (b *Buffer) Begun() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.begun
+}
+
+// PutCopy takes a frame that came again at now, later than its own packet was
+// sent: its timing says nothing about the network.
 func (b *Buffer) PutCopy(now time.Duration, timestamp uint32, payload []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -110,6 +117,7 @@ func (b *Buffer) PutCopy(now time.Duration, timestamp uint32, payload []byte) {
 	if !b.begun || b.newest-at > farCopy || at < 0 || !b.have.add(at) {
 		return
 	}
+	b.arrival, b.newest = now, max(b.newest, at)
 	// What came too late is learnt from as well.
 	b.delay.copies.add(now - b.transit - media(at))
 	b.keep(at, payload, true)

@@ -11,6 +11,8 @@ const (
 	// helped against a larger one, which therefore says nothing about it.
 	insured = 30 * time.Millisecond
 	margin  = 2 * time.Millisecond
+	// farMargin is what is added to it at most for a long wait.
+	farMargin = 6 * time.Millisecond
 
 	blockLength = 200 * time.Millisecond
 	blockCount  = 64 // 12.8 s of memory
@@ -27,16 +29,12 @@ const (
 
 // How long copies of lost frames, which come with later packets, are waited for.
 const (
-	copySteps = 6                     // of copyStep: later copies are not told apart
-	copyStep  = 20 * time.Millisecond // between a packet and the next
-	copyKeep  = 0.998                 // of the weight of a frame, at each frame: 10 s
+	copySteps = 12                    // of copyStep: later copies are not told apart
+	copyStep  = 10 * time.Millisecond // copies come at multiples of it
+	copySpan  = 500                   // frames, 10 s: what is older than twice that is forgotten
 	// missed is the share of frames whose copy may come too late and is made up
-	// for; missedInRows is the same where losses come in rows, which are heard
-	// much more. It is so where at least inRows of the frames that come with a
-	// later packet do not come with the first: 10 % of independent losses has 0.1.
-	missed       = 0.02
-	missedInRows = 0.005
-	inRows       = 0.4
+	// for: three in 20 s are too many.
+	missed = 0.003
 )
 
 // Shape of the histogram of lateness, which tells how late most packets are.
@@ -47,34 +45,28 @@ const (
 	lateShare = 0.8
 )
 
-// copies counts with which later packet frames came first, forgetting.
+// copies counts with which later packet frames came first, in this span and the
+// one before.
 type copies struct {
-	weight [copySteps]float64 // 0: with their own
-	all    float64
+	now, before [copySteps]int // 0: with their own
+	all, last   int            // frames of both spans
 }
 
 // add takes a frame that came wait after the time of its own packet.
 func (c *copies) add(wait time.Duration) {
-	c.all = c.all*copyKeep + 1
-	for i := range c.weight {
-		c.weight[i] *= copyKeep
+	if c.all == copySpan {
+		*c = copies{before: c.now, last: c.all}
 	}
-	c.weight[min(copySteps-1, int((wait+copyStep-1)/copyStep))]++
+	c.all++
+	c.now[min(copySteps-1, max(0, int((wait+copyStep/2)/copyStep)))]++
 }
 
 // wait is how long must be waited for copies, so that few enough are missed.
 func (c *copies) wait() time.Duration {
-	var later float64 // frames that come after step k
-	for k := copySteps - 1; k > 1; k-- {
-		later += c.weight[k]
-	}
-	accepted := missed * c.all
-	if later > inRows*(later+c.weight[1]) {
-		accepted = missedInRows * c.all
-	}
-	k := copySteps - 1
-	for later = 0; k > 0; k-- {
-		if later += c.weight[k]; later > accepted {
+	accepted := missed * float64(c.all+c.last)
+	later, k := 0, copySteps-1 // frames that come with step k or after it
+	for ; k > 0; k-- {
+		if later += c.now[k] + c.before[k]; float64(later) > accepted {
 			break
 		}
 	}
@@ -215,6 +207,7 @@ func (e *estimator) retarget() {
 	}
 	usual := top[max(1, e.count/rareBlocks)]
 	e.target = max(insurable, usual)
+	e.target += min(e.target/8, farMargin) // splices make a frame be needed up to 10 ms before it is heard
 	if wait := e.copies.wait(); wait > 0 {
 		e.target = max(e.target, wait+e.late.most())
 	}

@@ -9,12 +9,13 @@ import (
 const (
 	tooMuch   = 3 * time.Millisecond   // surplus of delay that is taken out
 	tooLittle = 2 * time.Millisecond   // lack of delay that is put in
-	farAbove  = 40 * time.Millisecond  // surplus that is worth an audible splice
+	farAbove  = 25 * time.Millisecond  // surplus that is worth an audible splice
 	hopeless  = 500 * time.Millisecond // surplus for which whole packets are skipped
 	watchLong = 120 * time.Millisecond // a surplus must have lasted so long
-	watchFar  = 40 * time.Millisecond  // a large one only so long
+	watchFar  = 20 * time.Millisecond  // a large one only so long
 
-	alike     = 0.7 // normalised correlation of a splice that cannot be heard
+	farLag    = maxLag/2 + 1 // samples, at least, of a surplus worth an audible splice
+	alike     = 0.7          // normalised correlation of a splice that cannot be heard
 	alikeFar  = 0.3
 	lagMillis = audio.SampleRate / 1000
 )
@@ -65,9 +66,9 @@ func (b *Buffer) keepPace(at int, now time.Duration) {
 	switch {
 	case surplus > farAbove && waiting == 0: // the path has become longer, and the estimator does not know it yet
 	case surplus > farAbove && watched >= watchFar:
-		b.accelerate(at, now, surplus, alikeFar)
+		b.accelerate(at, now, surplus, farLag, alikeFar)
 	case surplus > tooMuch && watched >= watchLong:
-		b.accelerate(at, now, surplus, alike)
+		b.accelerate(at, now, surplus, minLag, alike)
 	case surplus < -tooLittle:
 		b.decelerate(at, -surplus)
 	default:
@@ -90,9 +91,9 @@ func (b *Buffer) skipAhead(surplus time.Duration) {
 	b.pace = pacer{}
 }
 
-func (b *Buffer) accelerate(at int, now, surplus time.Duration, needed float64) {
+func (b *Buffer) accelerate(at int, now, surplus time.Duration, least int, needed float64) {
 	limit := int((surplus + tooLittle/2).Milliseconds()) * lagMillis
-	lag, likeness := bestLag(b.pcm[at:], max(limit, minLag))
+	lag, likeness := bestLag(b.pcm[at:], least, max(limit, least))
 	if likeness < needed {
 		b.pace.renew(now)
 		return
@@ -106,7 +107,7 @@ func (b *Buffer) accelerate(at int, now, surplus time.Duration, needed float64) 
 
 func (b *Buffer) decelerate(at int, lack time.Duration) {
 	limit := int((lack + tooLittle).Milliseconds()) * lagMillis
-	lag, likeness := bestLag(b.pcm[at:], max(limit, minLag))
+	lag, likeness := bestLag(b.pcm[at:], minLag, max(limit, minLag))
 	if likeness < alike {
 		return
 	}

@@ -187,5 +187,5 @@ func (b *Buffer) restored() {
 	b.next += audio.FrameSamples
 	b.stats.Recovered++
 	b.gap, b.stalled = 0, 0
-	b.delay.copies.add(copyStep)
+	b.delay.copies.add(audio.FrameDuration)
 }

@@ -13,23 +13,23 @@ const (
 	quietRMS = 40 // of int16: too quiet for a splice to be heard
 )
 
-// bestLag finds the lag up to limit (minLag..maxLag) at which x resembles
+// bestLag finds the lag from least up to limit (minLag..maxLag) at which x resembles
 // itself most, and the normalised correlation there. x holds at least
 // maxLag+window samples. Quiet sound resembles itself at any lag.
-func bestLag(x []int16, limit int) (lag int, likeness float64) {
+func bestLag(x []int16, least, limit int) (lag int, likeness float64) {
 	limit = min(limit, maxLag)
 	if quiet(x[:maxLag+window]) {
 		return limit, 1
 	}
 	likeness = -1
-	for l := minLag; l <= limit; l += coarse {
+	for l := least; l <= limit; l += coarse {
 		if c := correlation(x, l, coarse); c > likeness {
 			lag, likeness = l, c
 		}
 	}
 	middle := lag
 	likeness = -1
-	for l := max(minLag, middle-coarse+1); l <= min(limit, middle+coarse-1); l++ {
+	for l := max(least, middle-coarse+1); l <= min(limit, middle+coarse-1); l++ {
 		if c := correlation(x, l, 1); c > likeness {
 			lag, likeness = l, c
 		}

@@ -18,6 +18,7 @@ const (
 	sampleEvery = 100 * time.Millisecond
 	// afterwards is how long is listened when all has been said.
 	afterwards = 1500 * time.Millisecond
+	ringing    = 3 * time.Second
 	// farthest is the largest delay that is looked for.
 	farthest = 1200 * time.Millisecond
 )
@@ -31,7 +32,7 @@ type Call struct {
 
 	Encoder func() (audio.Encoder, error)
 	Decoder func() (audio.Decoder, error)
-	// Without changes the listener's end so that it cannot do something.
+	// Listener, unless nil, changes the listener's end.
 	Listener func(*media.SessionConfig)
 }
 
@@ -85,6 +86,9 @@ func (c Call) run(t *testing.T) Result {
 	pair := mediatest.NewPair(t, link.Nets, configs)
 	pair.Connect(t)
 	pair.AwaitUp(t)
+	// It rings for a while on the network of the call, before that is loaded.
+	link.Set(mediatest.Weather{Delay: c.Profile.Weather.Delay, Jitter: c.Profile.Weather.Jitter})
+	pause(ringing)
 	link.Set(c.Profile.Weather)
 	var wire wire
 	warm := int(c.Warm * audio.SampleRate / time.Second)
