@@ -23,6 +23,7 @@ const (
 	// meterSpan is how many packets the loss is averaged over, 4 s.
 	meterSpan  = 200
 	meterPrior = 50 // packets without loss that are assumed at first
+	burstPrior = 3  // single losses that are assumed at first
 )
 
 // maxFrames is how many frames of 20 ms are sent in one packet at most.
@@ -42,13 +43,9 @@ func (m *lossMeter) add(sent, lost, bursts float64) {
 // share is the loss, 0..1.
 func (m *lossMeter) share() float64 { return m.lost / max(m.sent, meterPrior) }
 
-// burst is the mean number of packets lost in a row.
-func (m *lossMeter) burst() float64 {
-	if m.bursts == 0 {
-		return 1
-	}
-	return m.lost / m.bursts
-}
+// burst is the mean number of packets lost in a row; a few single losses are
+// assumed at first.
+func (m *lossMeter) burst() float64 { return (m.lost + burstPrior) / (m.bursts + burstPrior) }
 
 // plan is how frames are sent.
 type plan struct {

@@ -33,8 +33,8 @@ const (
 	copyStep  = 10 * time.Millisecond // copies come at multiples of it
 	copySpan  = 500                   // frames, 10 s: what is older than twice that is forgotten
 	// missed is the share of frames whose copy may come too late and is made up
-	// for: three in 20 s are too many.
-	missed = 0.003
+	// for: more than one in 20 s are too many.
+	missed = 0.001
 )
 
 // Shape of the histogram of lateness, which tells how late most packets are.
