@@ -112,7 +112,6 @@ func provide(bytes int) {
 		pieces = append(pieces, p)
 	}
 	runtime.KeepAlive(pieces)
-	pieces = nil
 	runtime.GC()
 }
 

@@ -227,7 +227,7 @@ func (d *dialback) answer(s network.Stream, asker peer.ID, targets map[string]ma
 	for _, tcp := range []bool{false, true} {
 		results, n := make(chan reachResult, len(targets)), 0
 		for claim, target := range targets {
-			if ip, _ := ipOf(target); isTCP(target) == tcp && !(tcp && reached[ip]) {
+			if ip, _ := ipOf(target); isTCP(target) == tcp && (!tcp || !reached[ip]) {
 				n++
 				go func() { results <- d.try(claim, target, asker) }()
 			}

@@ -12,8 +12,9 @@ import (
 // node does takes processor time, and waits for it. The zero value is none: each node
 // has a processor for itself, and only what servers do takes time.
 //
-// The times are measured on processes (TestSoakSteps in test/storm), one step at a
-// time on an idle machine, not chosen so that a storm comes out right.
+// The start and the call are measured on processes (TestSoakSteps in test/storm), the
+// rest are estimates from benchmarks: docs/storm-processes.md says which is which. None
+// is chosen so that a storm comes out right.
 type Machine struct {
 	Processors int
 	Turn       time.Duration // of one process, before the next one's
