@@ -78,9 +78,11 @@ func TestWeather(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		weather mediatest.Weather
+		lasts   time.Duration
 		check   func(t *testing.T, s media.Stats)
 	}{
-		{"loss", mediatest.Weather{Delay: 20 * time.Millisecond, Loss: 0.1}, func(t *testing.T, s media.Stats) {
+		// Redundancy begins when the other end has reported a loss: a small part of a minute.
+		{"loss", mediatest.Weather{Delay: 20 * time.Millisecond, Loss: 0.1}, time.Minute, func(t *testing.T, s media.Stats) {
 			if share := float64(s.Lost) / float64(s.Lost+s.PacketsReceived); share < 0.05 || share > 0.15 {
 				t.Errorf("lost %.3f at 10 %%", share)
 			}
@@ -91,13 +93,13 @@ func TestWeather(t *testing.T) {
 				t.Errorf("other end reports a loss of %.3f", s.RemoteLoss)
 			}
 		}},
-		{"duplicates", mediatest.Weather{Delay: 20 * time.Millisecond, Duplicate: 0.5}, func(t *testing.T, s media.Stats) {
+		{"duplicates", mediatest.Weather{Delay: 20 * time.Millisecond, Duplicate: 0.5}, 20 * time.Second, func(t *testing.T, s media.Stats) {
 			// SRTP's replay protection takes them out before they are seen.
 			if s.PacketsReceived > 1010 || s.ConcealedRatio > 0.001 {
 				t.Errorf("duplicates were played: %+v", s)
 			}
 		}},
-		{"jitter and reorder", mediatest.Weather{Delay: 20 * time.Millisecond, Jitter: 50 * time.Millisecond}, func(t *testing.T, s media.Stats) {
+		{"jitter and reorder", mediatest.Weather{Delay: 20 * time.Millisecond, Jitter: 50 * time.Millisecond}, 20 * time.Second, func(t *testing.T, s media.Stats) {
 			if s.Reordered == 0 {
 				t.Error("nothing was reordered")
 			}
@@ -121,7 +123,7 @@ func TestWeather(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				pass(20 * time.Second)
+				pass(c.lasts)
 				for _, e := range p {
 					t.Logf("%+v", e.Session.Stats())
 					c.check(t, e.Session.Stats())

@@ -5,6 +5,8 @@ package e2e_test
 
 import (
 	"os"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -36,9 +38,18 @@ func carol() harness.Options {
 	return harness.Options{Name: "carol", Speak: carolSays(), Record: true}
 }
 
-// online starts daemons at the same time and waits until all are logged in.
+// floor bounds the tests in which people talk at the same time. What they hear on a
+// machine that has no time for them is not what is tested.
+var floor = make(chan struct{}, runtime.NumCPU()+1)
+
+// online starts daemons at the same time and waits until all are logged in. Where what
+// they hear is recorded, it waits for its turn to talk.
 func online(t *testing.T, opts ...harness.Options) []*harness.Daemon {
 	t.Helper()
+	if slices.ContainsFunc(opts, func(o harness.Options) bool { return o.Record }) {
+		floor <- struct{}{}
+		t.Cleanup(func() { <-floor })
+	}
 	phones := make([]*harness.Daemon, len(opts))
 	for i, opt := range opts {
 		phones[i] = harness.Start(t, opt)
