@@ -40,7 +40,7 @@ test-calls:
 	$(GO) test -race -shuffle=on -timeout 9m ./test/e2e
 
 test-rooms:
-	nice $(GO) test -race -shuffle=on -timeout 9m $$($(GO) list -race ./... | grep -v '/test/e2e$$')
+	nice -n 5 $(GO) test -race -shuffle=on -timeout 9m $$($(GO) list -race ./... | grep -v '/test/e2e$$')
 
 build: setup ## build bin/peerd
 	@mkdir -p bin

@@ -26,7 +26,7 @@ type Result struct {
 // this user may: what is measured here is not how a phone sounds on a machine
 // that has no time for it.
 var ahead = sync.OnceValue(func() []string {
-	line := []string{"nice", "-n", "-10"}
+	line := []string{"nice", "-n", "-5"}
 	said, err := exec.Command(line[0], append(line[1:], "true")...).CombinedOutput()
 	if err != nil || len(said) > 0 { // it says so where it may not, and goes on
 		return nil
