@@ -14,19 +14,20 @@ const (
 	thin   = 6                       // 48 kHz to 8 kHz, enough for a Voice
 	rate   = audio.SampleRate / thin // Hz
 	piece  = rate / 10               // 100 ms
-	latest = rate / 2                // 0.5 s: the latest that a piece is looked for
+	latest = rate / 2                // 0.5 s: the latest that a piece is looked for, and the earliest
 	soft   = 100.0                   // RMS below which a piece says nothing
 )
 
 // likeness compares heard with spoken piece by piece, each at the delay that
 // fits it best, and returns the median of their correlations and how many
-// pieces said something.
+// pieces said something. Each recording begins when its end knows that the call
+// is accepted: where the caller learns it late, it hears the callee before its time.
 func likeness(spoken, heard []int16) (median float64, pieces int) {
 	s, h := thinned(spoken), thinned(heard)
 	var all []float64
 	for at := 0; at+piece <= len(s); at += piece {
 		if rms(s[at:at+piece]) >= soft {
-			all = append(all, bestMatch(s[at:at+piece], h[min(at, len(h)):min(at+latest+piece, len(h))]))
+			all = append(all, bestMatch(s[at:at+piece], h[min(max(0, at-latest), len(h)):min(at+latest+piece, len(h))]))
 		}
 	}
 	if len(all) == 0 {
