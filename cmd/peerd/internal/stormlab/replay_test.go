@@ -119,7 +119,7 @@ func crowd(t *testing.T, at netip.AddrPort, decided *kept) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := conn.Write(q); err != nil {
+		if _, err = conn.Write(q); err != nil {
 			t.Fatal(err)
 		}
 		if i%16 < 15 {
