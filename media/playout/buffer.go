@@ -131,7 +131,7 @@ func (b *Buffer) keep(at int64, payload []byte, isCopy bool) {
 		}
 		return
 	}
-	if _, overflow := b.store.put(at, payload, isCopy); overflow {
+	if b.store.put(at, payload, isCopy) {
 		b.stats.Late++
 	}
 }

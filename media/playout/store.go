@@ -34,19 +34,19 @@ func newStore() store {
 	return s
 }
 
-// put copies a packet in. It reports whether the packet is new; the oldest is
-// given up when there is no room.
-func (s *store) put(at int64, payload []byte, isCopy bool) (fresh, overflow bool) {
+// put copies a packet in. The oldest is given up when there is no room, which
+// it reports.
+func (s *store) put(at int64, payload []byte, isCopy bool) (overflow bool) {
 	i := len(s.waiting)
 	for i > 0 && s.waiting[i-1].at >= at {
 		i--
 	}
 	if i < len(s.waiting) && s.waiting[i].at == at {
-		return false, false
+		return false
 	}
 	if len(s.free) == 0 {
 		if i == 0 {
-			return true, true
+			return true
 		}
 		s.release(s.take())
 		i, overflow = i-1, true
@@ -55,7 +55,7 @@ func (s *store) put(at int64, payload []byte, isCopy bool) (fresh, overflow bool
 	s.free = s.free[:len(s.free)-1]
 	sl.at, sl.size, sl.copy = at, copy(sl.data[:], payload), isCopy
 	s.waiting = slices.Insert(s.waiting, i, sl)
-	return true, overflow
+	return overflow
 }
 
 // take removes the first packet; the caller releases it.

@@ -15,9 +15,9 @@ import (
 	"github.com/peerd/peerd/node/storm"
 )
 
-// readFrom is how many of the servers nearest to a key are asked for a value: more than
-// are to keep it, as who keeps it changes while an overlay grows.
 const (
+	// readFrom is how many of the servers nearest to a key are asked for a value: more than
+	// are to keep it, as who keeps it changes while an overlay grows.
 	readFrom = bucketSize
 	// While this node is young the overlay may be, too, and then many servers have come
 	// since a record was stored: where readFrom of them have none, so many are asked.
