@@ -319,8 +319,7 @@ func (j *Joiner[P]) connected(now Moment, p P, unit func() float64) {
 	first := j.keptN == 0
 	j.keep(p)
 	if !first {
-		j.want, j.publish = true, now // the record names the neighbours
-		return
+		return // a record that names another relay now is told of by Changed
 	}
 	j.been = true
 	j.retry = j.retry.Up(calendar(now))
@@ -360,9 +359,10 @@ func (j *Joiner[P]) keep(p P) {
 	}
 }
 
-// lost: a server that the node is connected to is gone. The last one is urgent.
+// lost: a server is gone, and with it what record of ours it had. The last neighbour is
+// urgent.
 func (j *Joiner[P]) lost(now Moment, p P, unit func() float64) {
-	j.unstored(p) // who is gone has our record no more
+	news := j.unstored(p)
 	for i, k := range j.kept[:j.keptN] {
 		if k != p {
 			continue
@@ -374,12 +374,11 @@ func (j *Joiner[P]) lost(now Moment, p P, unit func() float64) {
 		j.launch, j.again = now, againAfter
 		if j.keptN > 0 {
 			j.launch += time.Duration(unit() * float64(j.cfg.Stagger))
-			if j.whole && int(j.target)-int(j.stored) > spare { // nobody may be holding it
-				j.publish = now + time.Duration(unit()*float64(j.cfg.Stagger))
-			} else {
-				j.againSoon(now, unit)
-			}
 		}
+		news = true
 		break
+	}
+	if news && j.keptN > 0 {
+		j.heldNoMore(now, unit)
 	}
 }

@@ -71,9 +71,10 @@ type ActionKind uint8
 // The actions.
 const (
 	Ask       ActionKind = iota // send a question of Class to Peer; Slot goes with it
+	Offer                       // an Ask whether Peer stores the record, which may go with it
 	Dial                        // connect to Peer and log in there: Connected or Refused follows
 	Find                        // look for the servers closest to the record's key: Found follows
-	Store                       // give Peer the record: Stored or Unstored follows
+	Store                       // give Peer the record, if it went with no Offer: Stored or Unstored follows
 	WaitUntil                   // have Tick come at At; replaces what was asked for before
 )
 
@@ -82,7 +83,7 @@ type Action[P comparable] struct {
 	Kind  ActionKind
 	Class Class
 	Peer  P
-	Slot  Moment // of an Ask: what Peer promised before, 0 is nothing
+	Slot  Moment // of an Ask or Offer: what Peer promised before, 0 is nothing
 	At    Moment // of a WaitUntil
 }
 
@@ -151,7 +152,7 @@ const (
 	againMost  = 2 * time.Minute
 	// spare holders may be missing, and every record is still held by one.
 	spare = 2
-	// maxKept neighbours: one let the node in, and others hold its records.
+	// maxKept neighbours: a few more than are wanted may have let the node in.
 	maxKept = 8
 )
 
@@ -306,7 +307,11 @@ func (j *Joiner[P]) begin(now Moment, t *try[P]) Action[P] {
 		return j.do(now, t)
 	}
 	t.step, t.due = asking, now+j.cfg.Patience
-	return Action[P]{Kind: Ask, Class: j.class(t.aim), Peer: t.peer, Slot: t.slot}
+	act := Action[P]{Kind: Ask, Class: j.class(t.aim), Peer: t.peer, Slot: t.slot}
+	if t.aim == toStore {
+		act.Kind = Offer
+	}
+	return act
 }
 
 // class is what a question is asked as.

@@ -40,7 +40,7 @@ func (w *world) step(ev Event[uint32]) {
 				w.t.Fatalf("a timer %v in the past", w.now-a.At)
 			}
 			w.timer = a.At
-		case Ask:
+		case Ask, Offer:
 			w.asks = append(w.asks, w.now)
 			w.todo = append(w.todo, a)
 		default:
@@ -76,7 +76,7 @@ func (w *world) run(until Moment) {
 
 func kind(w *world, a Action[uint32]) {
 	switch a.Kind {
-	case Ask:
+	case Ask, Offer:
 		w.step(Event[uint32]{Kind: Answered, Peer: a.Peer, Answer: &Answer[uint32]{Verdict: Come}})
 	case Dial:
 		w.step(Event[uint32]{Kind: Connected, Peer: a.Peer})
@@ -103,11 +103,14 @@ func TestJoinerComesIn(t *testing.T) {
 	w.answer = kind
 	w.step(Event[uint32]{Kind: Started})
 	w.run(begin + time.Second)
-	if !w.j.Online() || len(w.j.Neighbours()) < cfg.Want {
+	if !w.j.Online() || len(w.j.Neighbours()) != 1 {
 		t.Errorf("online %v with %d neighbours", w.j.Online(), len(w.j.Neighbours()))
 	}
 	if len(w.asks) != 4 {
 		t.Errorf("%d questions where all is well, want 1 to come in and 3 to store", len(w.asks))
+	}
+	if w.run(begin + time.Minute); len(w.j.Neighbours()) < cfg.Want {
+		t.Errorf("%d neighbours a minute later", len(w.j.Neighbours()))
 	}
 }
 

@@ -2,13 +2,17 @@ package storm
 
 import "time"
 
-// unstored: p has not got the record, whatever was believed.
-func (j *Joiner[P]) unstored(p P) {
-	if t := j.find(p, toStore, done); t != nil {
-		t.step = free
-		j.stored--
-	}
+// unstored: p has not got the record, whatever was believed. It says whether that is
+// news.
+func (j *Joiner[P]) unstored(p P) bool {
 	j.drop(p, toStore)
+	t := j.find(p, toStore, done)
+	if t == nil {
+		return false
+	}
+	t.step = free
+	j.stored--
+	return true
 }
 
 // found: the closest servers are known. Those that do not have the record get it.
@@ -62,7 +66,6 @@ func (j *Joiner[P]) storedAt(p P) {
 	t.step = done
 	j.stored++
 	j.whole = j.whole || j.stored >= j.target
-	j.keep(p)
 }
 
 // againSoon has the closest servers be looked for again after a retry's wait, or
@@ -89,6 +92,15 @@ func (j *Joiner[P]) grown(now Moment, unit func() float64) {
 	}
 	j.again = min(j.again, 2*againAfter)
 	j.publish = now + time.Duration(unit()*float64(againAfter))
+}
+
+// heldNoMore: who held the record is gone.
+func (j *Joiner[P]) heldNoMore(now Moment, unit func() float64) {
+	if j.whole && int(j.target)-int(j.stored) > spare { // nobody may be holding it
+		j.publish = now + time.Duration(unit()*float64(j.cfg.Stagger))
+	} else {
+		j.againSoon(now, unit)
+	}
 }
 
 // tend looks after the record.

@@ -118,7 +118,7 @@ func (r *Recorder[P]) Step(now storm.Moment, j *storm.Joiner[P], ev *storm.Event
 
 func (r *Recorder[P]) action(a *storm.Action[P]) decision {
 	d := decision{Do: actionName(a.Kind), Peer: r.number(a.Peer), Slot: a.Slot, At: a.At}
-	if a.Kind == storm.Ask || a.Kind == storm.Dial || a.Kind == storm.Store {
+	if a.Kind == storm.Ask || a.Kind == storm.Offer || a.Kind == storm.Dial || a.Kind == storm.Store {
 		d.Class = &a.Class
 	}
 	return d

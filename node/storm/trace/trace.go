@@ -113,7 +113,7 @@ func eventNames() []string {
 
 func actionName(k storm.ActionKind) string {
 	return name(k, []string{
-		storm.Ask: "ask", storm.Dial: "dial", storm.Find: "find", storm.Store: "store", storm.WaitUntil: "wait-until",
+		storm.Ask: "ask", storm.Offer: "offer", storm.Dial: "dial", storm.Find: "find", storm.Store: "store", storm.WaitUntil: "wait-until",
 	})
 }
 
