@@ -51,6 +51,7 @@ type Session struct {
 	track  *track
 	events chan Event
 	kick   chan struct{}   // something for run to look at
+	taken  chan struct{}   // closed when pion takes the other end's packets
 	ctx    context.Context // ends with Close
 	end    context.CancelFunc
 	wg     sync.WaitGroup // our goroutines
@@ -80,7 +81,7 @@ type Session struct {
 func (e *Engine) NewSession(cfg SessionConfig) (*Session, error) {
 	s := &Session{
 		cfg: cfg, log: cfg.Log, engine: e, track: newTrack(),
-		events: make(chan Event), kick: make(chan struct{}, 1),
+		events: make(chan Event), kick: make(chan struct{}, 1), taken: make(chan struct{}),
 	}
 	first := newPlan()
 	s.plan.Store(&first)
@@ -120,6 +121,7 @@ func (s *Session) connect() error {
 	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { s.wake() })
 	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 		if s.receiving.CompareAndSwap(false, true) { // a call is one stream; others are not read
+			close(s.taken)
 			s.spawn(func() { s.receive(t) })
 		}
 	})
@@ -207,6 +209,7 @@ func (s *Session) shut() {
 		_ = stream.Close()
 	}
 	if s.pc != nil {
+		s.settle()
 		if err := s.pc.GracefulClose(); err != nil {
 			s.log.Debug("closing the media path", "err", err)
 		}
@@ -214,6 +217,25 @@ func (s *Session) shut() {
 	s.wg.Wait()
 	s.closeCodecs()
 	s.engine.giveBack(s)
+}
+
+// settleLimit is how long Close waits for what settle does.
+const settleLimit = 2 * time.Second
+
+// settle waits until pion takes what arrives on a path that is just up. Closed earlier it
+// may never end: its reader of SRTP hands the first packet to whoever looks for streams,
+// who is yet to start and needs for that the lock that Close holds while it waits for the
+// reader (webrtc 4.2.26: DTLSTransport.Stop, PeerConnection.startRTP; srtp 3.1.3).
+func (s *Session) settle() {
+	if s.sender == nil || s.sender.Transport().State() != webrtc.DTLSTransportStateConnected {
+		return
+	}
+	limit := time.NewTimer(settleLimit)
+	defer limit.Stop()
+	select {
+	case <-s.taken:
+	case <-limit.C:
+	}
 }
 
 // spawn runs f in a goroutine that Close waits for, unless it is too late.
