@@ -1,22 +1,17 @@
 package overlay
 
 import (
-	"bytes"
-	"context"
 	"slices"
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/peer"
 	manet "github.com/multiformats/go-multiaddr/net"
-
-	"github.com/peerd/peerd/node/storm"
 )
 
 // What a log-in begins before the policy asks for it, so that one round trip need not
-// wait for the other: the search for the holders of the own records while the
-// connection to the server that lets us in is still being made, and giving each holder
-// its record as soon as it says that we may come.
+// wait for the other: the search for the holders of the own records, with which the
+// records go, while the connection to the server that lets us in is still being made.
 
 // search is one for the holders of a record that began before anybody wanted it.
 type search struct {
@@ -56,12 +51,13 @@ func (o *Overlay) scout(host peer.ID, near []peer.ID) {
 		k.ahead[key] = s
 		o.wg.Go(func() {
 			defer close(s.done)
-			w := o.newWalk(kb.ConvertKey(key), storm.Presence)
+			w := o.newWalk(kb.ConvertKey(key))
+			w.holds = true
 			if o.hasPublicAddr() {
-				w.invited = func(p peer.ID) { o.giveAhead(key, p) }
+				w.gives = key
 			}
 			if i == 0 && near != nil {
-				w.answered(host, near, Neighbours)
+				w.told(host, near)
 			}
 			s.near = w.nearest(o.ctx, Neighbours, append(near[:len(near):len(near)], host)...)
 		})
@@ -72,65 +68,4 @@ func (o *Overlay) scout(host peer.ID, near []peer.ID) {
 // of use to others before anybody has told us how we are seen.
 func (o *Overlay) hasPublicAddr() bool {
 	return slices.ContainsFunc(o.interfaceAddrs(), manet.IsPublicAddr)
-}
-
-// gift is a record on its way to a server, and giving what became of it.
-type gift struct {
-	key string
-	to  peer.ID
-}
-
-type giving struct {
-	value []byte
-	began time.Time
-	done  chan struct{}
-	err   error // once done is closed
-}
-
-// giveAhead has a server store one of the own records before the policy says so.
-func (o *Overlay) giveAhead(key string, to peer.ID) {
-	r, g := o.keeping.giveAhead(key, to)
-	if g == nil {
-		return
-	}
-	o.wg.Go(func() {
-		defer close(g.done)
-		ctx, cancel := context.WithTimeout(o.ctx, putLimit)
-		defer cancel()
-		g.err = o.giveNow(ctx, to, r)
-	})
-}
-
-// giveAhead notes that a record is given, unless it is being given already.
-func (k *keeping) giveAhead(key string, to peer.ID) (Record, *giving) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	r := k.records[key]
-	if r == nil || k.gifts[gift{key, to}] != nil {
-		return Record{}, nil
-	}
-	if k.gifts == nil {
-		k.gifts = make(map[gift]*giving)
-	}
-	for old, g := range k.gifts {
-		if time.Since(g.began) >= aheadFor {
-			delete(k.gifts, old)
-		}
-	}
-	g := &giving{value: r.value, began: time.Now(), done: make(chan struct{})}
-	k.gifts[gift{key, to}] = g
-	return Record{Key: key, Value: r.value}, g
-}
-
-// given takes what is given of a record to a server, if it is the record as it is now.
-func (k *keeping) given(r Record, to peer.ID) *giving {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	at := gift{r.Key, to}
-	g := k.gifts[at]
-	delete(k.gifts, at)
-	if g == nil || time.Since(g.began) >= aheadFor || !bytes.Equal(g.value, r.Value) {
-		return nil
-	}
-	return g
 }

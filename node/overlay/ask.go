@@ -40,17 +40,12 @@ type asker struct {
 	heard  atomic.Bool  // an answer has come since Open
 	silent atomic.Int32 // questions without one
 
-	mu      sync.Mutex
-	slots   map[peer.ID][]byte    // what the last answer promised
-	invited map[peer.ID]time.Time // told to come by the answer to a search
+	mu    sync.Mutex
+	slots map[peer.ID][]byte // what the last answer promised
 }
 
-const (
-	// maxSlots bounds the slots remembered, and the invitations.
-	maxSlots = 64
-	// invitedFor is how long who told us to come waits for us, with room to spare.
-	invitedFor = 5 * time.Second
-)
+// maxSlots bounds the slots remembered.
+const maxSlots = 64
 
 // openPort begins to ask and answer on the sockets the host listens on.
 func (o *Overlay) openPort() {
@@ -96,44 +91,64 @@ func udpAddr(a ma.Multiaddr) (netip.AddrPort, bool) {
 
 // ask puts a question to a peer and waits for the answer until ctx ends. A peer
 // that cannot be asked, having no address for it, may be dialled: so says the
-// answer then; so may one that is to keep a record and is connected, or has told us to
-// come while we searched. With a log-in goes the question who is near our own record.
+// answer then; so may one that is connected when a neighbour was lost. With a log-in goes
+// the question who is near our own record.
 func (o *Overlay) ask(ctx context.Context, p peer.ID, class storm.Class, again bool) (gate.Answer, error) {
 	addrs := o.askAddrs(p)
-	if len(addrs) == 0 || (class == storm.Presence && (o.isServer(p) || o.asker.isInvited(p))) {
+	if len(addrs) == 0 || (class == storm.Presence && o.isServer(p)) {
 		return gate.Answer{Come: true}, nil
 	}
-	q := gate.Question{From: o.host.ID(), Class: uint8(class), Serves: o.willServe(), Ticket: o.cache.ticket(p)}
+	q := o.question(p, class, again)
+	q.Serves = o.willServe()
 	if class == storm.LogIn {
 		q.Key = o.keeping.firstKey()
 	}
-	if again {
-		q.Slot = o.asker.slot(p)
-	}
 	a, err := o.asker.put(ctx, addrs, q)
 	switch {
-	case errors.Is(err, gate.ErrNoSocket):
-		return gate.Answer{Come: true}, nil
-	case err != nil && o.asker.deaf() && o.hasTCP(p):
+	case err != nil && o.mute(p, err):
 		return gate.Answer{Come: true}, nil
 	case err != nil:
 		return a, err
 	}
+	o.heed(p, a)
+	near := o.named(a)
+	if a.Come && len(q.Key) > 0 {
+		o.scout(p, near)
+		a.Referrals = nil // they are near the record, not in need of company
+	}
+	return a, nil
+}
+
+// question is one to a peer, with what it gave us to show again.
+func (o *Overlay) question(p peer.ID, class storm.Class, again bool) gate.Question {
+	q := gate.Question{From: o.host.ID(), Class: uint8(class), Ticket: o.cache.ticket(p)}
+	if again {
+		q.Slot = o.asker.slot(p)
+	}
+	return q
+}
+
+// mute says that a peer is not to be asked, as err tells, but dialled.
+func (o *Overlay) mute(p peer.ID, err error) bool {
+	return errors.Is(err, gate.ErrNoSocket) || (o.asker.deaf() && o.hasTCP(p))
+}
+
+// heed notes what an answer says of the crowd, and what it promises.
+func (o *Overlay) heed(p peer.ID, a gate.Answer) {
 	if a.Come || a.Wait > 0 { // a client that has no work to give tells nothing of the crowd
 		o.door.heard(a.Come && a.Wait == 0)
 	}
 	o.asker.promised(p, a.Slot)
+}
+
+// named lists whom an answer names, and keeps their addresses.
+func (o *Overlay) named(a gate.Answer) []peer.ID {
 	near := make([]peer.ID, 0, len(a.Referrals))
 	for _, r := range a.Referrals {
 		o.host.Peerstore().AddAddrs(r.ID, r.Addrs, peerstore.RecentlyConnectedAddrTTL)
 		near = append(near, r.ID)
 	}
-	if a.Come && len(q.Key) > 0 {
-		o.asker.invite(p)
-		o.scout(p, near)
-		a.Referrals = nil // they are near the record, not in need of company
-	}
-	return a, nil
+	return near
 }
 
 // willServe says that we serve, or shall once our address is proven: servers let such
@@ -218,23 +233,6 @@ func (k *asker) promised(p peer.ID, slot []byte) {
 	if delete(k.slots, p); len(slot) > 0 {
 		k.slots[p] = slot
 	}
-}
-
-// invite notes that p waits for us, and isInvited says whether it does.
-func (k *asker) invite(p peer.ID) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.invited == nil || len(k.invited) >= maxSlots {
-		k.invited = make(map[peer.ID]time.Time)
-	}
-	k.invited[p] = time.Now()
-}
-
-func (k *asker) isInvited(p peer.ID) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	at, ok := k.invited[p]
-	return ok && time.Since(at) < invitedFor
 }
 
 // knownAddrs are all addresses under which a peer may be found.

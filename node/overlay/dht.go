@@ -155,7 +155,7 @@ func (o *Overlay) refreshLoop() {
 // routing table. It connects to nobody: each connection costs both ends as long as it
 // is open.
 func (o *Overlay) lookRound(place peer.ID, n int) {
-	for _, p := range o.nearest(o.ctx, kb.ConvertPeerID(place), n, storm.LookUp) {
+	for _, p := range o.nearest(o.ctx, kb.ConvertPeerID(place), n) {
 		_, _ = o.dht.RoutingTable().TryAddPeer(p, true, true)
 	}
 }

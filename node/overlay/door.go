@@ -84,18 +84,23 @@ func newDoor(o *Overlay) *door {
 func (d *door) moment() storm.Moment { return time.Since(d.born) + time.Millisecond }
 
 // serve answers one question.
-// Who asks for the servers near a key with a log-in, or for the record under it of a
-// server that is to hold it, asks to come as well; anybody else only looks up.
-func (d *door) serve(from netip.AddrPort, q gate.Question) (gate.Answer, bool) {
+// Who asks for the servers near a key with a log-in asks to come as well; anybody else who
+// asks for them only looks up, but for one who brings a record that this server is to hold.
+func (d *door) serve(from netip.AddrPort, q gate.Question, later func(gate.Answer)) (gate.Answer, bool) {
 	if !d.o.Serving() {
 		return d.direct(q)
 	}
 	class := storm.Class(q.Class)
-	comes := len(q.Key) == 0 || class == storm.LogIn || (class == storm.Presence && d.o.amongNearest(kb.ID(q.Key), q.From))
-	if !comes {
+	holds := q.Record != nil && class == storm.Presence && (!q.IfNear || d.o.amongNearest(kb.ID(q.Key), q.From))
+	comes := len(q.Key) == 0 || (class == storm.LogIn && q.Record == nil)
+	switch {
+	case holds:
+		if came, stored := d.o.shelf.knows(q.Record); came {
+			return d.again(q), stored // if it is not yet, it will be said when it is
+		}
+	case !comes:
 		class = storm.LookUp
-	}
-	if comes && d.admitted.Repeated(from, d.o.now()) {
+	case d.admitted.Repeated(from, d.o.now()):
 		return d.again(q), true
 	}
 	ask := storm.Question[peer.ID]{
@@ -114,7 +119,11 @@ func (d *door) serve(from netip.AddrPort, q gate.Question) (gate.Answer, bool) {
 		out.Slot = d.keys.Slot(q.From, from.Addr(), due)
 	case storm.Come:
 		out.Referrals = d.near(q)
-		if out.Come = comes; comes {
+		switch out.Come = comes; {
+		case holds:
+			d.o.shelf.put(q.Record, out, later)
+			return out, false
+		case comes:
 			d.await(from, class)
 		}
 	}

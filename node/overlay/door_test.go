@@ -106,17 +106,17 @@ func TestQuestionSentAgainIsPaidForOnce(t *testing.T) {
 	_, asker := newID(t)
 	from := netip.MustParseAddrPort("192.0.2.1:4000")
 	q := gate.Question{From: asker, Class: uint8(storm.LogIn)}
-	if a, ok := d.serve(from, q); !ok || !a.Come {
+	if a, ok := d.serve(from, q, nil); !ok || !a.Come {
 		t.Fatalf("the first of all is not let in: %+v", a)
 	}
 	once := d.o.Load().Load
-	if a, ok := d.serve(from, q); !ok || !a.Come || d.o.Load().Load > once*1.1 {
+	if a, ok := d.serve(from, q, nil); !ok || !a.Come || d.o.Load().Load > once*1.1 {
 		t.Errorf("asked again: %+v, load %.4f after %.4f", a, d.o.Load().Load, once)
 	}
 	if !d.admitted.Take(from, time.Now()) {
 		t.Error("who asked twice is not awaited")
 	}
-	if d.serve(from, q); d.o.Load().Load < once*1.5 {
+	if d.serve(from, q, nil); d.o.Load().Load < once*1.5 {
 		t.Error("who came and asks anew has not paid")
 	}
 }

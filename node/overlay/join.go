@@ -146,7 +146,7 @@ func (j *joiner) step(ev storm.Event[peer.ID]) {
 
 func (j *joiner) do(act storm.Action[peer.ID], now storm.Moment) {
 	switch act.Kind {
-	case storm.Ask:
+	case storm.Ask, storm.Offer:
 		j.o.wg.Go(func() { j.ask(act) })
 	case storm.Dial:
 		j.o.wg.Go(func() { j.o.tell(j.o.logIn(act.Peer)) })
@@ -164,13 +164,23 @@ func (j *joiner) do(act storm.Action[peer.ID], now storm.Moment) {
 func (j *joiner) ask(act storm.Action[peer.ID]) {
 	ctx, cancel := context.WithTimeout(j.o.ctx, j.cfg.Patience-j.cfg.Patience/16)
 	defer cancel()
-	a, err := j.o.ask(ctx, act.Peer, act.Class, act.Slot != 0)
+	var a gate.Answer
+	var err error
+	if act.Kind == storm.Offer {
+		a, err = j.o.offer(ctx, act.Peer, act.Slot != 0)
+	} else {
+		a, err = j.o.ask(ctx, act.Peer, act.Class, act.Slot != 0)
+	}
 	if err != nil {
 		j.o.failed(act.Peer, err)
 		return
 	}
 	j.o.log.Debug("question answered", "peer", act.Peer, "class", act.Class, "come", a.Come, "wait", a.Wait)
-	j.o.tell(storm.Event[peer.ID]{Kind: storm.Answered, Peer: act.Peer, Answer: j.o.heardFrom(a)})
+	ev := storm.Event[peer.ID]{Kind: storm.Answered, Peer: act.Peer, Answer: j.o.heardFrom(a)}
+	if act.Kind == storm.Offer && !a.Come && a.Wait == 0 {
+		ev = storm.Event[peer.ID]{Kind: storm.Unstored, Peer: act.Peer}
+	}
+	j.o.tell(ev)
 }
 
 // heardFrom is an answer as the policy reads it.

@@ -11,8 +11,6 @@ import (
 	kb "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/routing"
-
-	"github.com/peerd/peerd/node/storm"
 )
 
 const (
@@ -84,7 +82,7 @@ func (r *reading) from(ctx context.Context, n int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	live := make(chan peer.ID, maxSteps+n)
-	w := r.o.newWalk(kb.ConvertKey(r.key), storm.LookUp)
+	w := r.o.newWalk(kb.ConvertKey(r.key))
 	w.live = live
 	go func() {
 		defer close(live)

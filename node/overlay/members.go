@@ -107,6 +107,7 @@ func (o *Overlay) onEvent(e any) {
 			o.reach.lost(e.Peer)
 			o.door.left(e.Peer)
 			o.watched.forget(e.Peer)
+			o.keeping.lost(e.Peer)
 			o.tell(storm.Event[peer.ID]{Kind: storm.Lost, Peer: e.Peer})
 			o.changed()
 		}

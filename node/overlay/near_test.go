@@ -43,7 +43,7 @@ func TestWalkByQuestions(t *testing.T) {
 		all = append(all, s.host.ID())
 	}
 	want := kb.SortClosestPeers(all, key)[:3]
-	if got := phone.nearest(t.Context(), key, 3, storm.LookUp); !slices.Equal(got, want) {
+	if got := phone.nearest(t.Context(), key, 3); !slices.Equal(got, want) {
 		t.Errorf("nearest are %v, want %v", got, want)
 	}
 }
@@ -52,39 +52,90 @@ func TestWalkByQuestions(t *testing.T) {
 func unhurried(t *testing.T, o *Overlay, from netip.AddrPort, q gate.Question) (a gate.Answer, ok bool) {
 	t.Helper()
 	eventually(t, "an answer", func() bool {
-		a, ok = o.door.serve(from, q)
+		a, ok = o.door.serve(from, q, nil)
 		return ok && a.Wait == 0
 	})
 	return a, ok
 }
 
-// TestWhoIsToHoldARecordSaysCome: to a search for the holders of a record, and only
-// who is to hold it.
-func TestWhoIsToHoldARecordSaysCome(t *testing.T) {
-	first := full(t, 6)[0]
-	_, asker := newID(t)
-	ids := append(first.dht.RoutingTable().ListPeers(), first.host.ID())
-	from := netip.MustParseAddrPort("192.0.2.1:9")
-	for i, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-		from = netip.AddrPortFrom(from.Addr(), uint16(10+i))
-		key := kb.ConvertKey(name)
-		holds := slices.Contains(kb.SortClosestPeers(ids, key)[:Neighbours], first.host.ID())
-		a, ok := unhurried(t, first, from, gate.Question{From: asker, Class: uint8(storm.Presence), Key: key})
-		if !ok || a.Come != holds || len(a.Referrals) != 5 {
-			t.Errorf("%s: answered %v, come %v, is a holder %v, names %d", name, ok, a.Come, holds, len(a.Referrals))
+// TestRecordsGoWithTheSearch: those nearest to the key store the record, no other does,
+// and nobody connects for it.
+func TestRecordsGoWithTheSearch(t *testing.T) {
+	servers := full(t, 6)
+	phone := member(t, false, servers[0])
+	eventually(t, "joined", func() bool { return phone.dht.RoutingTable().Size() == len(servers) })
+	var all []peer.ID
+	for _, s := range servers {
+		all = append(all, s.host.ID())
+		eventually(t, "each server knows all others", func() bool { return s.dht.RoutingTable().Size() >= len(servers)-1 })
+	}
+	connected := len(phone.Members())
+	for i, name := range []string{"/pa/a", "/pa/b", "/pa/c", "/pa/d"} {
+		r := Record{Key: name, Value: []byte{byte(i)}}
+		phone.keeping.records = map[string]*kept{name: {value: r.Value, acked: make(map[peer.ID]time.Time)}}
+		want := kb.SortClosestPeers(all, kb.ConvertKey(name))[:Neighbours]
+		if got := phone.near(name); !slices.Equal(got, want) {
+			t.Errorf("%s: found %v, want %v", name, got, want)
 		}
-		if waits := first.door.admitted.Take(from, time.Now()); waits != holds {
-			t.Errorf("%s: a connection is awaited: %v", name, waits)
-		}
-		if a, ok = unhurried(t, first, from, gate.Question{From: asker, Class: uint8(storm.LookUp), Key: key}); !ok || a.Come {
-			t.Errorf("%s: who only looks up is told to come", name)
+		for _, s := range servers {
+			holds := slices.Contains(want, s.host.ID())
+			eventually(t, "the record is where it should be", func() bool { return (s.keptHere(t.Context(), name) != nil) == holds })
+			if has := phone.keeping.records[name].has(s.host.ID()); has != holds {
+				t.Errorf("%s: acknowledged by a holder (%v): %v", name, holds, has)
+			}
 		}
 	}
-	from = netip.AddrPortFrom(from.Addr(), 99)
-	a, ok := unhurried(t, first, from, gate.Question{From: asker, Class: uint8(storm.LogIn), Key: kb.ConvertKey("a")})
-	if !ok || !a.Come || len(a.Referrals) == 0 || !first.door.admitted.Take(from, time.Now()) {
-		t.Errorf("who joins and looks up: %+v", a)
+	if n := len(phone.Members()); n != connected {
+		t.Errorf("connected to %d members, %d before", n, connected)
 	}
+}
+
+// TestARecordOfferedIsStoredAtOnce: by who is asked to, near or not; once, however often
+// it comes; and one that is not valid is refused in words.
+func TestARecordOfferedIsStoredAtOnce(t *testing.T) {
+	server, phone := member(t, true), member(t, false)
+	phone.host.Peerstore().AddAddrs(server.host.ID(), server.interfaceAddrs(), peerstore.PermanentAddrTTL)
+	good, bad := Record{Key: "/pa/key", Value: []byte("value")}, Record{Key: "/none/key", Value: []byte("value")}
+	to := server.host.ID()
+	for _, r := range []Record{good, bad} {
+		phone.keeping.records = map[string]*kept{r.Key: {value: r.Value, near: []peer.ID{to}, acked: make(map[peer.ID]time.Time)}}
+		var a gate.Answer
+		for range 3 {
+			var err error
+			if a, err = phone.offer(t.Context(), to, false); err != nil {
+				t.Fatal(err)
+			}
+			phone.keeping.lost(to) // and again
+		}
+		if a.Come != (r.Key == good.Key) || (server.keptHere(t.Context(), r.Key) != nil) != a.Come {
+			t.Errorf("%s: answered %+v", r.Key, a)
+		}
+		if err := phone.keeping.records[r.Key].Err; a.Come != (err == nil) {
+			t.Errorf("%s: %v", r.Key, err)
+		}
+	}
+	if n := server.shelf.count.Load(); n != 4 {
+		t.Errorf("%d records were looked into, want 1 and 3", n)
+	}
+}
+
+// TestAHolderThatDiesIsNoticed, though nobody is connected to it.
+func TestAHolderThatDiesIsNoticed(t *testing.T) {
+	server, phone := member(t, true), member(t, false)
+	phone.host.Peerstore().AddAddrs(server.host.ID(), server.interfaceAddrs(), peerstore.PermanentAddrTTL)
+	to := server.host.ID()
+	r := &kept{value: []byte("value"), near: []peer.ID{to}, acked: make(map[peer.ID]time.Time)}
+	phone.keeping.mu.Lock()
+	phone.keeping.records = map[string]*kept{"/pa/key": r}
+	phone.keeping.mu.Unlock()
+	if a, err := phone.offer(t.Context(), to, false); err != nil || !a.Come {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if held := phone.holdersApart(); !slices.Equal(held, []peer.ID{to}) || !phone.there(to) {
+		t.Errorf("%v hold the record", held)
+	}
+	_ = server.Close()
+	eventually(t, "its death is noticed", func() bool { return len(phone.holdersApart()) == 0 })
 }
 
 // TestClientsNameServers: a client lets callers come, and helps those who look for a
@@ -96,7 +147,7 @@ func TestClientsNameServers(t *testing.T) {
 	_, asker := newID(t)
 	from := netip.MustParseAddrPort("192.0.2.1:9")
 	ask := func(o *Overlay, class storm.Class, key []byte) (gate.Answer, bool) {
-		return o.door.serve(from, gate.Question{From: asker, Class: uint8(class), Key: key})
+		return o.door.serve(from, gate.Question{From: asker, Class: uint8(class), Key: key}, nil)
 	}
 	if a, ok := ask(client, storm.SetUp, nil); !ok || !a.Come {
 		t.Error("a caller may not come")

@@ -3,12 +3,12 @@ package overlay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/peerd/peerd/node/overlay/gate"
@@ -27,14 +27,21 @@ const (
 // nearest walks by questions, which need no connections, to the n servers nearest
 // to a place in key space that answer. It begins at those of the routing table that
 // are nearest and at the peers given; where questions are not answered at all, those
-// are the answer. class is LookUp, or Presence to ask those that are among the n
-// nearest by their own lights to let us in, too.
-func (o *Overlay) nearest(ctx context.Context, key kb.ID, n int, class storm.Class, from ...peer.ID) []peer.ID {
-	return o.newWalk(key, class).nearest(ctx, n, from...)
+// are the answer.
+func (o *Overlay) nearest(ctx context.Context, key kb.ID, n int, from ...peer.ID) []peer.ID {
+	return o.newWalk(key).nearest(ctx, n, from...)
 }
 
-func (o *Overlay) newWalk(key kb.ID, class storm.Class) *walk {
-	return &walk{o: o, key: key, class: class, seen: make(map[peer.ID]stepState), results: make(chan stepResult, 2*maxSteps)}
+func (o *Overlay) newWalk(key kb.ID) *walk {
+	return &walk{o: o, key: key, seen: make(map[peer.ID]stepState), results: make(chan stepResult, 2*maxSteps)}
+}
+
+// told enters what a server said that was asked before the search.
+func (w *walk) told(by peer.ID, near []peer.ID) {
+	w.add(append(near[:len(near):len(near)], by))
+	if w.gives == "" {
+		w.seen[by] = answers
+	}
 }
 
 func (w *walk) nearest(ctx context.Context, n int, from ...peer.ID) []peer.ID {
@@ -46,25 +53,17 @@ func (w *walk) nearest(ctx context.Context, n int, from ...peer.ID) []peer.ID {
 	return w.best(n)
 }
 
-// answered enters the answer of a server that was asked before the walk and lets us in.
-func (w *walk) answered(p peer.ID, near []peer.ID, n int) {
-	w.add(append(near[:len(near):len(near)], p))
-	w.seen[p] = answers
-	if w.invited != nil && slices.Index(w.list, p) < n {
-		w.invited(p)
-	}
-}
-
 // walk is one search.
 type walk struct {
 	o       *Overlay
 	key     kb.ID
-	class   storm.Class
 	list    []peer.ID // nearest first
 	seen    map[peer.ID]stepState
 	results chan stepResult
-	// invited, if not nil, is told of each server that answers and lets us in.
-	invited func(peer.ID)
+	// gives is the name of the own record that is given on the way to those who are to
+	// hold it; "" for none. holds says that those found are to hold a record.
+	gives string
+	holds bool
 	// live, if not nil, gets those of the n nearest known so far that answer; it has room
 	// for all that are asked.
 	live chan<- peer.ID
@@ -89,9 +88,9 @@ type stepResult struct {
 
 // run asks until the n nearest that are there are known.
 func (w *walk) run(ctx context.Context, n int) {
-	enough := min(n, Neighbours)
-	if w.class == storm.LookUp {
-		enough = 1 // a reader asks whoever is there
+	enough := 1 // a reader asks whoever is there
+	if w.holds {
+		enough = min(n, Neighbours)
 	}
 	for steps := 0; ctx.Err() == nil; {
 		next, waiting := w.among(n)
@@ -169,11 +168,8 @@ func (w *walk) ask(ctx context.Context, p peer.ID) {
 		limited, cancel := context.WithTimeout(ctx, stepLimit)
 		defer cancel()
 		late := time.AfterFunc(slowAfter, func() { w.results <- stepResult{from: p, is: slow} })
-		near, ok := w.o.askNear(limited, p, w.key, w.class)
+		near, ok := w.put(limited, p)
 		late.Stop()
-		if ok && w.invited != nil && w.o.asker.isInvited(p) {
-			w.invited(p)
-		}
 		if ok {
 			w.results <- stepResult{p, near, answers}
 		} else {
@@ -199,28 +195,36 @@ func (w *walk) best(n int) []peer.ID {
 	return live[:min(n, len(live))]
 }
 
+// put asks one server, and gives it the record where it has not got that.
+func (w *walk) put(ctx context.Context, p peer.ID) (near []peer.ID, ok bool) {
+	if r, due := w.o.keeping.lacking(w.gives, p); due {
+		q := w.o.question(p, storm.Presence, false)
+		q.IfNear = true
+		a, err := w.o.offerOne(ctx, p, r, q)
+		return w.o.heardNear(p, a, err)
+	}
+	return w.o.askNear(ctx, p, w.key)
+}
+
 // askNear asks one server for those nearest to key. One that cannot be asked but
 // is there counts as answering.
-func (o *Overlay) askNear(ctx context.Context, p peer.ID, key kb.ID, class storm.Class) (near []peer.ID, ok bool) {
+func (o *Overlay) askNear(ctx context.Context, p peer.ID, key kb.ID) (near []peer.ID, ok bool) {
 	addrs := o.askAddrs(p)
 	if len(addrs) == 0 {
 		return nil, true
 	}
-	if o.isServer(p) || o.asker.isInvited(p) {
-		class = storm.LookUp // no leave is needed
-	}
-	a, err := o.asker.put(ctx, addrs, gate.Question{From: o.host.ID(), Class: uint8(class), Ticket: o.cache.ticket(p), Key: key})
+	q := o.question(p, storm.LookUp, false)
+	q.Key = key
+	a, err := o.asker.put(ctx, addrs, q)
+	return o.heardNear(p, a, err)
+}
+
+// heardNear takes the answer to a step of a search.
+func (o *Overlay) heardNear(p peer.ID, a gate.Answer, err error) (near []peer.ID, ok bool) {
 	if err != nil {
-		return nil, false
+		return nil, errors.Is(err, errMute)
 	}
-	if class == storm.Presence && a.Come {
-		o.asker.invite(p)
-	}
-	for _, r := range a.Referrals {
-		o.host.Peerstore().AddAddrs(r.ID, r.Addrs, peerstore.RecentlyConnectedAddrTTL)
-		near = append(near, r.ID)
-	}
-	if len(near) > 0 { // a client names nobody
+	if near = o.named(a); len(near) > 0 { // a client names nobody
 		o.cache.answered(p, o.knownAddrs(p), o.now())
 	}
 	return near, true

@@ -91,6 +91,7 @@ type Overlay struct {
 	keeping  keeping
 	sockets  sockets
 	door     *door
+	shelf    *shelf
 	asker    asker
 	watched  watched
 	reach    *reach
@@ -135,7 +136,7 @@ func (o *Overlay) open() (err error) {
 	if o.cache, err = loadCache(o.cfg.Dir, self, o.log); err != nil {
 		return err
 	}
-	o.reach, o.door = newReach(o), newDoor(o)
+	o.reach, o.door, o.shelf = newReach(o), newDoor(o), newShelf(o)
 	ask := hooks{advertise: o.reach.advertise, admit: o.door.admit, rank: o.asker.rank}
 	if o.host, err = newHost(o.cfg, &o.sockets, ask); err != nil {
 		return err
@@ -170,6 +171,7 @@ func (o *Overlay) open() (err error) {
 	o.wg.Go(o.refreshLoop)
 	o.wg.Go(o.everySecond)
 	o.wg.Go(o.watchLoop)
+	o.wg.Go(o.shelf.loop)
 	o.wg.Go(o.reach.loop)
 	return nil
 }

@@ -3,6 +3,8 @@ package overlay
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 
+	"github.com/peerd/peerd/node/overlay/gate"
 	"github.com/peerd/peerd/node/storm"
 )
 
@@ -52,15 +55,14 @@ type keeping struct {
 	keys    []string         // of records, the first one first
 	served  map[peer.ID]bool // the policy takes these for done
 	ahead   map[string]*search
-	gifts   map[gift]*giving
 }
 
 // kept is one record as it is now.
 type kept struct {
 	Receipt
 	value []byte
-	near  []peer.ID // the servers to hold it, the closest first
-	acked map[peer.ID]bool
+	near  []peer.ID             // the servers to hold it, the closest first
+	acked map[peer.ID]time.Time // when who has it said so last
 }
 
 // Keep has the overlay keep records in the DHT from now on, and say what becomes of
@@ -97,7 +99,7 @@ func (o *Overlay) refreshRecords() []Record {
 		k.keys = append(k.keys, r.Key)
 		old := k.records[r.Key]
 		if old == nil || !bytes.Equal(old.value, r.Value) {
-			old = &kept{value: r.Value, acked: make(map[peer.ID]bool)}
+			old = &kept{value: r.Value, acked: make(map[peer.ID]time.Time)}
 		}
 		next[r.Key] = old
 	}
@@ -160,7 +162,7 @@ func (k *keeping) lacks(p peer.ID) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, r := range k.records {
-		if k.served[p] && slices.Contains(r.near, p) && !r.acked[p] {
+		if k.served[p] && slices.Contains(r.near, p) && !r.has(p) {
 			return true
 		}
 	}
@@ -195,26 +197,28 @@ func (o *Overlay) near(key string) []peer.ID {
 	if held := o.unmoved(key); held != nil {
 		return held
 	}
-	return o.nearest(o.ctx, kb.ConvertKey(key), Neighbours, storm.Presence)
+	w := o.newWalk(kb.ConvertKey(key))
+	w.gives, w.holds = key, true
+	return w.nearest(o.ctx, Neighbours)
 }
 
 // unmoved asks one of the servers that hold a record whether they still are the
-// closest ones to its key, and returns them if so. It asks only while all of them are
-// connected and have the record: this is what a node does for as long as nothing
-// changes, once a minute, and one question costs a third of a search.
+// closest ones to its key, and returns them if so. It asks only while all of them have
+// the record: this is what a node does for as long as nothing changes, once a minute,
+// and one question costs a third of a search.
 func (o *Overlay) unmoved(key string) []peer.ID {
 	held := o.keeping.whole(key)
-	if len(held) < Neighbours || slices.ContainsFunc(held, func(p peer.ID) bool { return !o.members.has(p) }) {
+	if len(held) < Neighbours {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(o.ctx, stepLimit)
 	defer cancel()
 	place, one := kb.ConvertKey(key), held[rand.IntN(len(held))]
-	near, ok := o.askNear(ctx, one, place, storm.LookUp)
+	near, ok := o.askNear(ctx, one, place)
 	if !ok || len(near) == 0 {
 		return nil
 	}
-	w := o.newWalk(place, storm.LookUp)
+	w := o.newWalk(place)
 	w.add(append(near, one))
 	for _, p := range w.list[:min(len(w.list), Neighbours)] {
 		if !slices.Contains(held, p) {
@@ -229,7 +233,7 @@ func (k *keeping) whole(key string) []peer.ID {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r := k.records[key]
-	if r == nil || slices.ContainsFunc(r.near, func(p peer.ID) bool { return !r.acked[p] || !k.served[p] }) {
+	if r == nil || slices.ContainsFunc(r.near, func(p peer.ID) bool { return !r.has(p) || !k.served[p] }) {
 		return nil
 	}
 	return slices.Clone(r.near)
@@ -266,7 +270,7 @@ func (o *Overlay) found() storm.Event[peer.ID] {
 	o.log.Debug("holders found", "servers", len(peers))
 	for _, p := range peers {
 		if o.keeping.lacks(p) {
-			o.wg.Go(func() { o.tell(o.give(p)) })
+			o.wg.Go(func() { o.tell(o.supply(p)) })
 		}
 	}
 	return storm.Event[peer.ID]{Kind: storm.Found, Peers: peers}
@@ -279,7 +283,59 @@ func (o *Overlay) searchIfShort() {
 	}
 }
 
-// give has a server store those of the own records that it is among the closest to.
+// errMute: a server cannot be asked by a datagram, but may be reached by a connection.
+var errMute = errors.New("it cannot be asked by datagrams")
+
+// offer gives a server those of the own records that it is among the closest to, by
+// datagrams. "Come" is the answer where it has them all, or can only be connected to.
+func (o *Overlay) offer(ctx context.Context, to peer.ID, again bool) (gate.Answer, error) {
+	type result struct {
+		answer gate.Answer
+		err    error
+	}
+	due := o.keeping.due(to)
+	results := make(chan result, len(due))
+	for _, r := range due {
+		go func() {
+			a, err := o.offerOne(ctx, to, r, o.question(to, storm.Presence, again))
+			results <- result{a, err}
+		}()
+	}
+	last := result{answer: gate.Answer{Come: true}}
+	for range due {
+		if r := <-results; r.err != nil && !errors.Is(r.err, errMute) || r.err == nil && !r.answer.Come {
+			last = r
+		}
+	}
+	return last.answer, last.err
+}
+
+// offerOne gives one server one record with a question, and notes if it has it.
+func (o *Overlay) offerOne(ctx context.Context, to peer.ID, r Record, q gate.Question) (gate.Answer, error) {
+	addrs := o.askAddrs(to)
+	if len(addrs) == 0 {
+		return gate.Answer{}, errMute
+	}
+	q.Record = &gate.Record{Name: r.Key, Value: r.Value}
+	a, err := o.asker.put(ctx, addrs, q)
+	switch {
+	case err != nil && o.mute(to, err):
+		return a, errMute
+	case err != nil:
+		return a, fmt.Errorf("give %s a record: %w", tail(to), err)
+	}
+	o.heed(to, a)
+	switch {
+	case a.Come:
+		o.given(to, r, nil)
+	case a.Wait == 0 && !q.IfNear:
+		o.given(to, r, errNotStored)
+	}
+	return a, nil
+}
+
+// give has a server store those of the own records that it could not be offered: by a
+// connection.
 func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
 	ctx, cancel := context.WithTimeout(o.ctx, putLimit)
 	defer cancel()
@@ -287,7 +343,8 @@ func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
 	var puts sync.WaitGroup
 	for _, r := range o.keeping.due(to) {
 		puts.Go(func() {
-			if o.giveOne(ctx, to, r) != nil {
+			err := o.putValue(ctx, to, r)
+			if o.given(to, r, err); err != nil {
 				failed.Store(true)
 			}
 		})
@@ -302,41 +359,84 @@ func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
 	return ev
 }
 
-// giveOne has one server store one record, or waits for what was begun ahead.
-func (o *Overlay) giveOne(ctx context.Context, to peer.ID, r Record) error {
-	if g := o.keeping.given(r, to); g != nil {
-		<-g.done
-		return g.err
+// supply offers a server what it lacks, and gives what it could not be offered.
+func (o *Overlay) supply(to peer.ID) storm.Event[peer.ID] {
+	ctx, cancel := context.WithTimeout(o.ctx, stepLimit)
+	defer cancel()
+	if a, err := o.offer(ctx, to, false); err != nil || !a.Come {
+		return storm.Event[peer.ID]{Kind: storm.Unstored, Peer: to}
 	}
-	return o.giveNow(ctx, to, r)
+	return o.give(to)
 }
 
-// giveNow has one server store one record and notes what came of it.
-func (o *Overlay) giveNow(ctx context.Context, to peer.ID, r Record) error {
-	err := o.putValue(ctx, to, r)
+// given notes what came of giving a server a record.
+func (o *Overlay) given(to peer.ID, r Record, err error) {
 	o.keeping.note(r, func(k *kept) {
 		k.Asked++
 		if err != nil {
 			k.Err = err
-		} else if !k.acked[to] {
-			k.acked[to] = true
+			return
+		}
+		if !k.has(to) {
 			k.Acks++
 		}
+		k.acked[to] = time.Now()
 	})
 	o.keeping.report(r)
-	return err
 }
 
-// due lists the records that a server should hold.
+func (k *kept) has(p peer.ID) bool {
+	_, ok := k.acked[p]
+	return ok
+}
+
+// due lists the records that a server should hold and was not given just now.
 func (k *keeping) due(p peer.ID) []Record {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var list []Record
 	for key, r := range k.records {
-		if slices.Contains(r.near, p) {
+		if slices.Contains(r.near, p) && time.Since(r.acked[p]) >= aheadFor {
 			list = append(list, Record{Key: key, Value: r.value})
 		}
 	}
+	return list
+}
+
+// lacking is the record of a name, if a server has not got it as it is.
+func (k *keeping) lacking(name string, p peer.ID) (Record, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := k.records[name]
+	if r == nil || r.has(p) {
+		return Record{}, false
+	}
+	return Record{Key: name, Value: r.value}, true
+}
+
+// lost forgets what a server had that is gone.
+func (k *keeping) lost(p peer.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.served, p)
+	for _, r := range k.records {
+		delete(r.acked, p)
+	}
+}
+
+// holding lists the servers that hold own records.
+func (k *keeping) holding() []peer.ID {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var list []peer.ID
+	for _, r := range k.records {
+		for _, p := range r.near {
+			if r.has(p) && !slices.Contains(list, p) {
+				list = append(list, p)
+			}
+		}
+	}
+	slices.Sort(list)
 	return list
 }
 

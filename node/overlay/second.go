@@ -61,6 +61,7 @@ type meter struct {
 	last  time.Duration
 	idle  float64 // processor time of a second without log-ins, in seconds, averaged
 	count uint64  // connections let in until the last look
+	given uint64  // records checked until then, which have a cost of their own
 }
 
 // measure tells the gate what the log-ins of the last second have cost. The start of this
@@ -71,14 +72,15 @@ func (o *Overlay) measure(m *meter) {
 		m.last = 0
 		return
 	}
-	count, now := o.door.admitted.Count(), m.cpu()
+	count, given, now := o.door.admitted.Count(), o.shelf.count.Load(), m.cpu()
 	n, spent := int(count-m.count), now-m.last
+	spent -= time.Duration(given-m.given) * o.door.cfg.Cost[storm.Presence]
 	first := m.last == 0
-	m.count, m.last = count, now
+	m.count, m.given, m.last = count, given, now
 	switch {
 	case first:
 	case n == 0:
-		m.idle += (spent.Seconds() - m.idle) / 8
+		m.idle += (max(spent, 0).Seconds() - m.idle) / 8
 	case n >= costSamples:
 		each := (spent - time.Duration(m.idle*float64(time.Second))) / time.Duration(n)
 		most := costCeiling * o.door.cfg.Cost[storm.LogIn]

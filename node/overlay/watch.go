@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,10 +14,13 @@ import (
 )
 
 // A server that dies without a word leaves connections behind that look open for
-// half a minute. So the neighbours are pinged in turn, one a second; when one is
-// gone all others are at once, as they may be, too.
+// half a minute. So the neighbours are pinged in turn, one a second, and now and then in
+// place of one of them a server that holds our records; when one is gone all others are
+// pinged at once, as they may be, too.
 const (
 	pingEvery = time.Second
+	// holderEvery pings one is of a holder: of three one may be missing, of neighbours none.
+	holderEvery = 4
 	// pingTries pings without a pong, each given pingLimit, make a neighbour gone.
 	pingTries = 2
 	pingLimit = 500 * time.Millisecond // and twice the usual round trip
@@ -45,13 +49,19 @@ func (o *Overlay) watchLoop() {
 			return
 		}
 		o.watched.late(time.Since(begun) - pingEvery)
-		neighbours := o.neighbours()
-		if len(neighbours) == 0 {
+		neighbours, holders := o.neighbours(), o.holdersApart()
+		var whom peer.ID
+		switch {
+		case len(holders) > 0 && (turn%holderEvery == 0 || len(neighbours) == 0):
+			whom = holders[turn/holderEvery%len(holders)]
+		case len(neighbours) > 0:
+			whom = neighbours[turn%len(neighbours)]
+		default:
 			continue
 		}
-		if !o.there(neighbours[turn%len(neighbours)]) {
+		if !o.there(whom) {
 			var wg sync.WaitGroup
-			for _, p := range neighbours {
+			for _, p := range slices.Concat(neighbours, holders) {
 				wg.Go(func() { o.there(p) })
 			}
 			wg.Wait()
@@ -59,34 +69,26 @@ func (o *Overlay) watchLoop() {
 	}
 }
 
-// there pings a neighbour, and closes the connections to one that is gone or was
-// started anew. One that answers no ping, but a stream, stays: UDP may be cut.
+// holdersApart lists the servers that hold own records and are not connected.
+func (o *Overlay) holdersApart() []peer.ID {
+	return slices.DeleteFunc(o.keeping.holding(), o.members.has)
+}
+
+// there pings a neighbour or holder. One that is gone or was started anew is so for the
+// policy from now on, and connections to it are closed. A neighbour that answers no ping,
+// but a stream, stays: UDP may be cut.
 func (o *Overlay) there(p peer.ID) bool {
 	addr, ok := o.pingAddr(p)
 	if !ok {
 		return true
 	}
-	strained := leniency * o.watched.strained()
-	limit := pingLimit + strained + 2*o.host.Peerstore().LatencyEWMA(p)
-	for range pingTries {
-		ctx, cancel := context.WithTimeout(o.ctx, limit)
-		boot, err := o.asker.port.Ping(ctx, addr)
-		cancel()
-		if o.ctx.Err() != nil {
-			return true
-		}
-		if err == nil {
-			same, grown := o.watched.same(p, boot)
-			if grown {
-				o.tell(storm.Event[peer.ID]{Kind: storm.Grown, Peer: p})
-			}
-			if same {
-				return true
-			}
-			break
-		}
+	if !o.members.has(p) {
+		return o.holds(p, addr)
 	}
-	ctx, cancel := context.WithTimeout(o.ctx, streamLimit+strained)
+	if o.pings(p, addr) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(o.ctx, streamLimit+leniency*o.watched.strained())
 	defer cancel()
 	if Answers(ctx, o.host, p) || o.ctx.Err() != nil {
 		return true
@@ -95,12 +97,49 @@ func (o *Overlay) there(p peer.ID) bool {
 	return false
 }
 
-// pingAddr is where a neighbour's QUIC connection that we dialled goes.
+// holds pings a holder that is not connected. One that does not answer holds nothing.
+func (o *Overlay) holds(p peer.ID, addr netip.AddrPort) bool {
+	if o.pings(p, addr) {
+		return true
+	}
+	o.watched.forget(p)
+	o.keeping.lost(p)
+	o.tell(storm.Event[peer.ID]{Kind: storm.Unstored, Peer: p})
+	return false
+}
+
+// pings says that a process answers pings, and is the one that it was.
+func (o *Overlay) pings(p peer.ID, addr netip.AddrPort) bool {
+	limit := pingLimit + leniency*o.watched.strained() + 2*o.host.Peerstore().LatencyEWMA(p)
+	for range pingTries {
+		ctx, cancel := context.WithTimeout(o.ctx, limit)
+		boot, err := o.asker.port.Ping(ctx, addr)
+		cancel()
+		if o.ctx.Err() != nil {
+			return true
+		}
+		if err != nil {
+			continue
+		}
+		same, grown := o.watched.same(p, boot)
+		if grown {
+			o.tell(storm.Event[peer.ID]{Kind: storm.Grown, Peer: p})
+		}
+		return same
+	}
+	return false
+}
+
+// pingAddr is where a neighbour's QUIC connection goes, or a holder was asked.
 func (o *Overlay) pingAddr(p peer.ID) (netip.AddrPort, bool) {
-	for _, c := range o.host.Network().ConnsToPeer(p) {
+	conns := o.host.Network().ConnsToPeer(p)
+	for _, c := range conns {
 		if addr, ok := udpAddr(c.RemoteMultiaddr()); ok {
 			return addr, true
 		}
+	}
+	if addrs := o.askAddrs(p); len(conns) == 0 && len(addrs) > 0 {
+		return addrs[0], true
 	}
 	return netip.AddrPort{}, false
 }

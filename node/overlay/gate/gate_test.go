@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"net"
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +57,58 @@ func TestQuestionsSurviveTheWire(t *testing.T) {
 	q.Slot = []byte{1}
 	if _, err := AppendQuestion(nil, q); !errors.Is(err, errMessage) {
 		t.Errorf("a slot that is none: %v", err)
+	}
+}
+
+// withRecord is a question that brings a record with a value of size bytes.
+func withRecord(from peer.ID, size int) Question {
+	name := "/pp/" + strings.Repeat("a", 52)
+	key := sha256.Sum256([]byte(name))
+	return Question{
+		Nonce: 5, From: from, Class: 2, IfNear: true, Key: key[:],
+		Record: &Record{Name: name, Value: bytes.Repeat([]byte{9}, size)},
+	}
+}
+
+func TestQuestionsWithRecordsSurviveTheWire(t *testing.T) {
+	id := newID(t)
+	for _, size := range []int{0, 1, 600, MaxValue} {
+		q := withRecord(id, size)
+		q.Slot, q.Ticket = keys().Slot(id, netip.Addr{}, time.Minute), keys().Ticket(id, start())
+		data, err := AppendQuestion(nil, q)
+		if err != nil || len(data) < QuestionSize || len(data) > MaxSize {
+			t.Fatalf("%d bytes, %v", len(data), err)
+		}
+		if got, err := ParseQuestion(data); err != nil || !reflect.DeepEqual(got, q) {
+			t.Errorf("%+v, %v; want %+v", got, err, q)
+		}
+		if _, err := ParseQuestion(append(data, make([]byte, MaxSize)...)); !errors.Is(err, errMessage) {
+			t.Errorf("one that is too long: %v", err)
+		}
+	}
+	for name, q := range map[string]Question{
+		"value too long": withRecord(id, MaxValue+1),
+		"no name":        {From: id, Record: &Record{Value: []byte{1}}},
+		"name too long":  {From: id, Record: &Record{Name: strings.Repeat("n", MaxName+1)}},
+	} {
+		if _, err := AppendQuestion(nil, q); !errors.Is(err, errMessage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestARecordIsAnsweredLater: by another goroutine, to the question's nonce.
+func TestARecordIsAnsweredLater(t *testing.T) {
+	id := newID(t)
+	_, server := newPort(t, func(_ netip.AddrPort, q Question, later func(Answer)) (Answer, bool) {
+		value := len(q.Record.Value)
+		go later(Answer{Come: true, Uptime: time.Duration(value) * time.Second})
+		return Answer{}, false
+	})
+	asker, _ := newPort(t, nil)
+	got, err := asker.Ask(t.Context(), server, withRecord(id, 600))
+	if err != nil || !got.Come || got.Uptime != 600*time.Second {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
@@ -192,7 +246,7 @@ func newPort(t testing.TB, serve Serve) (*Port, netip.AddrPort) {
 func TestPortAsksAndAnswersOnTheListenersSocket(t *testing.T) {
 	id := newID(t)
 	from := make(chan netip.AddrPort, 2)
-	_, server := newPort(t, func(f netip.AddrPort, q Question) (Answer, bool) {
+	_, server := newPort(t, func(f netip.AddrPort, q Question, _ func(Answer)) (Answer, bool) {
 		from <- f
 		return Answer{Come: q.From == id && q.Class == 3, Uptime: time.Second}, !q.Serves
 	})
@@ -295,6 +349,14 @@ func FuzzQuestion(f *testing.F) {
 	}
 	f.Add(good)
 	f.Add(good[:100])
+	for _, size := range []int{0, 600, MaxValue} {
+		gift, err := AppendQuestion(nil, withRecord(id, size))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(gift)
+		f.Add(gift[:len(gift)-1])
+	}
 	f.Add([]byte{magic, version + 1, kindQuestion})
 	f.Add(bytes.Repeat([]byte{magic}, QuestionSize))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -355,19 +417,24 @@ func FuzzDatagram(f *testing.F) {
 	for range MaxReferrals {
 		a.Referrals = append(a.Referrals, peer.AddrInfo{ID: newID(f), Addrs: []ma.Multiaddr{ma.StringCast("/ip6/2001:db8::1/udp/4001/quic-v1")}})
 	}
-	p := NewPort(nil, nil, func(netip.AddrPort, Question) (Answer, bool) { return a, true })
+	p := NewPort(nil, nil, func(netip.AddrPort, Question, func(Answer)) (Answer, bool) { return a, true })
 	f.Cleanup(p.Close)
 	question, err := AppendQuestion(nil, Question{Nonce: 1, From: newID(f)})
 	if err != nil {
 		f.Fatal(err)
 	}
+	gift, err := AppendQuestion(nil, withRecord(newID(f), 600))
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(question)
+	f.Add(gift)
 	f.Add(appendPing(nil, kindPing, 1, 0))
 	f.Add(appendPing(nil, kindPong, 1, 2))
 	f.Add(AppendAnswer(nil, Answer{Come: true}))
 	f.Add([]byte{magic})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if out := p.handle(at(1), data, nil); len(out) > len(data) {
+		if out := p.handle(nil, at(1), data, nil); len(out) > len(data) {
 			t.Errorf("%d bytes answer %d", len(out), len(data))
 		}
 	})

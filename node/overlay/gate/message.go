@@ -5,6 +5,7 @@
 package gate
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,10 +23,19 @@ const (
 
 	kindQuestion = 1
 	kindAnswer   = 2
+	kindGive     = 5 // a question with a record; 3 and 4 are pings and pongs
 
-	// QuestionSize is the length of every question in bytes: no answer is longer,
-	// so nobody gains by asking in another's name.
+	flagServes = 1
+	flagIfNear = 2
+
+	// QuestionSize is the length of every question in bytes, but of one with a record,
+	// which may be longer: no answer is longer, so nobody gains by asking in another's name.
 	QuestionSize = 840
+	// MaxSize bounds every datagram: what is sent without being taken apart over any path
+	// that IPv6 has (RFC 8200, 5).
+	MaxSize = 1280 - 40 - 8
+	// MaxName and MaxValue bound a record in bytes.
+	MaxName, MaxValue = 64, 1024
 	// MaxReferrals bounds the peers named in an answer, and maxReferralAddrs the
 	// addresses of each.
 	MaxReferrals     = 8
@@ -54,6 +64,16 @@ type Question struct {
 	// Key, of KeyBytes, asks for the servers nearest to it in key space; nil does not.
 	// The answer names them as referrals.
 	Key []byte
+	// Record, if not nil, is to be stored, with IfNear by who knows of few servers nearer to
+	// its key; the answer says whether it is. Class is that of publishing, Key the hash of its name then.
+	Record *Record
+	IfNear bool // others are not to store it
+}
+
+// Record is a value and the name under which it is stored.
+type Record struct {
+	Name  string
+	Value []byte
 }
 
 // Answer is a server's answer.
@@ -83,7 +103,7 @@ func ReferralOf(p peer.AddrInfo) Referral {
 	return r
 }
 
-// AppendQuestion appends the datagram of q to buf; ids, slots and tickets that
+// AppendQuestion appends the datagram of q to buf; ids, slots, tickets and records that
 // are too long are an error.
 func AppendQuestion(buf []byte, q Question) ([]byte, error) {
 	if len(q.From) > maxIDBytes || !isToken(q.Slot) || !isToken(q.Ticket) || !isKey(q.Key) {
@@ -91,35 +111,64 @@ func AppendQuestion(buf []byte, q Question) ([]byte, error) {
 			errMessage, len(q.From), len(q.Slot), len(q.Ticket), len(q.Key))
 	}
 	begin := len(buf)
-	serves := byte(0)
-	if q.Serves {
-		serves = 1
+	kind, flags := byte(kindQuestion), byte(0)
+	if q.Record != nil {
+		kind = kindGive
 	}
-	buf = append(buf, magic, version, kindQuestion, q.Class, serves)
+	if q.Serves {
+		flags = flagServes
+	}
+	if q.IfNear {
+		flags |= flagIfNear
+	}
+	buf = append(buf, magic, version, kind, q.Class, flags)
 	buf = binary.BigEndian.AppendUint64(buf, q.Nonce)
 	buf = appendBytes(buf, []byte(q.From))
 	buf = appendBytes(buf, q.Slot)
 	buf = appendBytes(buf, q.Ticket)
-	buf = appendBytes(buf, q.Key)
-	return append(buf, make([]byte, QuestionSize-(len(buf)-begin))...), nil
+	if r := q.Record; r == nil {
+		buf = appendBytes(buf, q.Key)
+	} else {
+		if !isName([]byte(r.Name)) || len(r.Value) > MaxValue {
+			return buf, fmt.Errorf("%w: record of %d bytes, its name of %d", errMessage, len(r.Value), len(r.Name))
+		}
+		buf = appendBytes(buf, []byte(r.Name))
+		buf = binary.BigEndian.AppendUint16(buf, uint16(len(r.Value)))
+		buf = append(buf, r.Value...)
+	}
+	return append(buf, make([]byte, max(0, QuestionSize-(len(buf)-begin)))...), nil
 }
 
 // isToken says whether b is absent or has the length of a slot or ticket.
 func isToken(b []byte) bool { return len(b) == 0 || len(b) == tokenBytes }
 
-func isKey(b []byte) bool { return len(b) == 0 || len(b) == KeyBytes }
+func isKey(b []byte) bool  { return len(b) == 0 || len(b) == KeyBytes }
+func isName(b []byte) bool { return len(b) > 0 && len(b) <= MaxName }
 
-// ParseQuestion reads a question. Slot, ticket and key share the memory of data.
+// ParseQuestion reads a question. Slot, ticket, key and value share the memory of data.
 func ParseQuestion(data []byte) (Question, error) {
 	r := reader{rest: data}
-	r.header(kindQuestion)
-	if len(data) != QuestionSize {
-		r.failed = true
+	gives := len(data) > 2 && data[2] == kindGive
+	if gives {
+		r.header(kindGive)
+		r.failed = r.failed || len(data) < QuestionSize || len(data) > MaxSize
+	} else {
+		r.header(kindQuestion)
+		r.failed = r.failed || len(data) != QuestionSize
 	}
-	q := Question{Class: r.byte(), Serves: r.byte()&1 == 1}
+	q := Question{Class: r.byte()}
+	flags := r.byte()
+	q.Serves, q.IfNear = flags&flagServes != 0, gives && flags&flagIfNear != 0
 	q.Nonce = r.uint64()
 	q.From = r.id()
-	q.Slot, q.Ticket, q.Key = r.field(isToken), r.field(isToken), r.field(isKey)
+	q.Slot, q.Ticket = r.field(isToken), r.field(isToken)
+	if gives {
+		q.Record = &Record{Name: string(r.field(isName)), Value: r.value()}
+		key := sha256.Sum256([]byte(q.Record.Name))
+		q.Key = key[:]
+	} else {
+		q.Key = r.field(isKey)
+	}
 	if r.failed {
 		return Question{}, fmt.Errorf("%w: question of %d bytes", errMessage, len(data))
 	}
@@ -231,6 +280,14 @@ func (r *reader) uint32() uint32        { return binary.BigEndian.Uint32(r.take(
 func (r *reader) uint64() uint64        { return binary.BigEndian.Uint64(r.take(8)) }
 func (r *reader) millis() time.Duration { return time.Duration(r.uint32()) * time.Millisecond }
 func (r *reader) bytes() []byte         { return r.take(int(r.byte())) }
+
+func (r *reader) value() []byte {
+	n := int(binary.BigEndian.Uint16(r.take(2)))
+	if n > MaxValue {
+		r.failed = true
+	}
+	return r.take(min(n, MaxValue))
+}
 
 func (r *reader) id() peer.ID {
 	id, err := peer.IDFromBytes(r.bytes())

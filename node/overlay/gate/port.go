@@ -34,8 +34,10 @@ type heard struct {
 }
 
 // Serve decides on a question from an address; false is silence. It runs on the
-// goroutine that reads the socket and must not block.
-type Serve func(from netip.AddrPort, q Question) (Answer, bool)
+// goroutine that reads the socket and must not block, and keeps nothing of the question.
+// One with a record may be answered by later, from any goroutine, in place of at once;
+// for others that is nil.
+type Serve func(from netip.AddrPort, q Question, later func(Answer)) (Answer, bool)
 
 // NewPort takes what comes on conns until it is closed. route returns the local
 // address of the socket from which the host dials an address, nil where it has none.
@@ -46,7 +48,7 @@ func NewPort(conns []Conn, route func(to *net.UDPAddr) net.Addr, serve Serve) *P
 	}
 	for _, conn := range conns {
 		p.conns[conn.LocalAddr().String()] = conn
-		conn.Take(p.handle)
+		conn.Take(func(from netip.AddrPort, data, out []byte) []byte { return p.handle(conn, from, data, out) })
 	}
 	return p
 }
@@ -59,13 +61,13 @@ func (p *Port) Close() {
 }
 
 // handle is the Handle of all sockets.
-func (p *Port) handle(from netip.AddrPort, data, out []byte) []byte {
+func (p *Port) handle(conn Conn, from netip.AddrPort, data, out []byte) []byte {
 	if len(data) < 3 {
 		return nil
 	}
 	switch data[2] {
-	case kindQuestion:
-		return p.reply(from, data, out)
+	case kindQuestion, kindGive:
+		return p.reply(conn, from, data, out)
 	case kindAnswer:
 		if a, err := ParseAnswer(data); err == nil {
 			p.hear(a.Nonce, heard{answer: a})
@@ -81,12 +83,20 @@ func (p *Port) handle(from netip.AddrPort, data, out []byte) []byte {
 }
 
 // reply answers a question, or anything else that is not for us, by silence.
-func (p *Port) reply(from netip.AddrPort, data, out []byte) []byte {
+func (p *Port) reply(conn Conn, from netip.AddrPort, data, out []byte) []byte {
 	q, err := ParseQuestion(data)
 	if err != nil {
 		return nil
 	}
-	a, ok := p.serve(from, q)
+	var later func(Answer)
+	if q.Record != nil {
+		nonce := q.Nonce
+		later = func(a Answer) {
+			a.Nonce = nonce
+			_, _ = conn.WriteTo(AppendAnswer(nil, a), net.UDPAddrFromAddrPort(from))
+		}
+	}
+	a, ok := p.serve(from, q, later)
 	if !ok {
 		return nil
 	}
@@ -109,7 +119,7 @@ func (p *Port) hear(nonce uint64, h heard) {
 func (p *Port) Ask(ctx context.Context, addr netip.AddrPort, q Question) (Answer, error) {
 	h, err := p.exchange(ctx, addr, func(nonce uint64) ([]byte, error) {
 		q.Nonce = nonce
-		return AppendQuestion(make([]byte, 0, QuestionSize), q)
+		return AppendQuestion(make([]byte, 0, MaxSize), q)
 	})
 	return h.answer, err
 }

@@ -140,7 +140,7 @@ func Packets(conn net.PacketConn) Conn { return &packets{PacketConn: conn} }
 // Take implements Conn; it may be called once.
 func (p *packets) Take(h Handle) {
 	p.reading.Go(func() {
-		in, room := make([]byte, QuestionSize+1), make([]byte, 0, QuestionSize)
+		in, room := make([]byte, MaxSize+1), make([]byte, 0, QuestionSize)
 		for {
 			n, addr, err := p.ReadFrom(in)
 			if err != nil {

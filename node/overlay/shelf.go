@@ -1,0 +1,116 @@
+package overlay
+
+import (
+	"bytes"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	record "github.com/libp2p/go-libp2p-record"
+
+	"github.com/peerd/peerd/node/overlay/gate"
+)
+
+// A record goes to its holders with the question who they are, in one datagram: a
+// connection would cost both ends twenty times as much. What was let in is checked and
+// stored here, one record after the other, beside the goroutine that reads the socket.
+
+const (
+	// shelfQueue records wait to be stored; what comes on top is not answered, and comes
+	// again. The gate lets no more in than can be stored, on average.
+	shelfQueue = 64
+	// shelfMemory records stored last are known: who did not hear the answer asks again.
+	shelfMemory = 512
+)
+
+// shelf stores what others give us.
+type shelf struct {
+	o     *Overlay
+	queue chan given
+	count atomic.Uint64 // records checked
+
+	seed maphash.Seed
+	mu   sync.Mutex
+	last map[uint64]bool // the records that came last: whether they are stored
+	ring [shelfMemory]uint64
+	next int
+}
+
+// given is a record that may come in.
+type given struct {
+	gate.Record
+	sum    uint64
+	answer gate.Answer // if it is stored
+	reply  func(gate.Answer)
+}
+
+func newShelf(o *Overlay) *shelf {
+	return &shelf{o: o, queue: make(chan given, shelfQueue), seed: maphash.MakeSeed(), last: make(map[uint64]bool)}
+}
+
+func (s *shelf) sum(r *gate.Record) uint64 {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	_, _ = h.WriteString(r.Name)
+	_, _ = h.Write(r.Value)
+	return h.Sum64()
+}
+
+// knows says that the very record has come before, and whether it is stored by now.
+func (s *shelf) knows(r *gate.Record) (came, stored bool) {
+	sum := s.sum(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored, came = s.last[sum]
+	return came, stored
+}
+
+// put has a record be stored soon. It copies it; reply gets the answer, which is "come" if
+// it is stored, from another goroutine, unless there is no room.
+func (s *shelf) put(r *gate.Record, answer gate.Answer, reply func(gate.Answer)) {
+	g := given{Record: gate.Record{Name: r.Name, Value: bytes.Clone(r.Value)}, sum: s.sum(r), answer: answer, reply: reply}
+	select {
+	case s.queue <- g:
+		s.note(g.sum, false)
+	default:
+	}
+}
+
+func (s *shelf) note(sum uint64, stored bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.last[sum]; !known {
+		delete(s.last, s.ring[s.next])
+		s.ring[s.next] = sum
+		s.next = (s.next + 1) % shelfMemory
+	}
+	s.last[sum] = stored
+}
+
+// forget has a record that was not stored be taken for a new one when it comes again.
+func (s *shelf) forget(sum uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.last, sum)
+}
+
+// loop stores what comes.
+func (s *shelf) loop() {
+	for {
+		select {
+		case g := <-s.queue:
+			err := s.o.local.Put(s.o.ctx, g.Name, record.MakePutRecord(g.Name, g.Value))
+			s.count.Add(1)
+			if err != nil {
+				s.o.log.Debug("record refused", "key", g.Name, "err", err)
+				s.forget(g.sum)
+			} else {
+				s.note(g.sum, true)
+			}
+			g.answer.Come = err == nil
+			g.reply(g.answer)
+		case <-s.o.ctx.Done():
+			return
+		}
+	}
+}
