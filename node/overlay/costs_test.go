@@ -2,7 +2,9 @@ package overlay
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -68,6 +70,8 @@ func TestCrowdProcess(t *testing.T) {
 		do = connections(t, *server)
 	case "put":
 		do = puts(t, *server)
+	case "give":
+		do = gifts(t, *server)
 	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		n, err := strconv.Atoi(in.Text())
@@ -81,26 +85,29 @@ func TestCrowdProcess(t *testing.T) {
 	}
 }
 
-// questions asks as fast as it is answered.
-func questions(t *testing.T, server peer.AddrInfo, q gate.Question) job {
+// questions asks as fast as it is answered, one question after the other in turn.
+func questions(t *testing.T, server peer.AddrInfo, list ...gate.Question) job {
 	at, _ := udpAddr(server.Addrs[0])
 	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(at))
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Nonce = 1
-	_, q.From = newID(t)
-	datagram, err := gate.AppendQuestion(nil, q)
-	if err != nil {
-		t.Fatal(err)
+	_, from := newID(t)
+	datagrams := make([][]byte, len(list))
+	for i, q := range list {
+		q.Nonce, q.From = 1, from
+		if datagrams[i], err = gate.AppendQuestion(nil, q); err != nil {
+			t.Fatal(err)
+		}
 	}
-	buf := make([]byte, gate.QuestionSize)
+	buf, next := make([]byte, gate.QuestionSize), 0
 	return func(n int) error {
 		for out := 0; n > 0; {
 			for ; out < min(n, outstanding); out++ {
-				if _, err := conn.Write(datagram); err != nil {
+				if _, err := conn.Write(datagrams[next%len(list)]); err != nil {
 					return err
 				}
+				next++
 			}
 			_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 			switch _, err := conn.Read(buf); {
@@ -155,6 +162,33 @@ func puts(t *testing.T, server peer.AddrInfo) job {
 		}
 		return nil
 	}
+}
+
+// gifts are more records than a server remembers to have been given, of 600 bytes and
+// signed.
+func gifts(t *testing.T, server peer.AddrInfo) job {
+	list := make([]gate.Question, 4*shelfMemory)
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range list {
+		name := fmt.Sprintf("/pa/%052d", i)
+		value := append(bytes.Clone(public), make([]byte, 600-len(public)-ed25519.SignatureSize)...)
+		value = append(value, ed25519.Sign(private, value)...)
+		list[i] = gate.Question{Class: uint8(storm.Presence), Record: &gate.Record{Name: name, Value: value}}
+	}
+	return questions(t, server, list...)
+}
+
+// signed accepts what is signed by the key that it begins with.
+type signed struct{ anything }
+
+func (signed) Validate(_ string, value []byte) error {
+	if n := len(value) - ed25519.SignatureSize; n < ed25519.PublicKeySize || !ed25519.Verify(value[:ed25519.PublicKeySize], value[:n], value[n:]) {
+		return errors.New("not signed")
+	}
+	return nil
 }
 
 // clientHost is the host of a member without the member.
@@ -282,6 +316,16 @@ func BenchmarkPut(b *testing.B) {
 	server := memberWith(b, func(cfg *Config) { cfg.Server, cfg.Memory = true, false })
 	admitAll(server.door)
 	perJob(b, "put", server)
+}
+
+// BenchmarkGift is a record of 600 bytes that comes with a question: its signature
+// checked, stored on the disk, and answered.
+func BenchmarkGift(b *testing.B) {
+	server := memberWith(b, func(cfg *Config) {
+		cfg.Server, cfg.Memory, cfg.Validators = true, false, record.NamespacedValidator{"pa": signed{}}
+	})
+	admitAll(server.door)
+	perJob(b, "give", server)
 }
 
 // someServers makes up servers.

@@ -28,7 +28,7 @@ func DefaultGateConfig() GateConfig {
 		Burst:    5 * time.Millisecond,
 		Cost: [Classes]time.Duration{
 			InCall: 500 * time.Microsecond, SetUp: 500 * time.Microsecond,
-			Presence: 1200 * time.Microsecond, LogIn: 2 * time.Millisecond,
+			Presence: 200 * time.Microsecond, LogIn: 2 * time.Millisecond,
 			LookUp: 15 * time.Microsecond, Refresh: 1200 * time.Microsecond,
 		},
 		Refusal: 12 * time.Microsecond,

@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	ds "github.com/ipfs/go-datastore"
+
 	"github.com/peerd/peerd/node"
+	"github.com/peerd/peerd/node/stormlab/memnet"
 )
 
 // ours is this project's node.
@@ -27,7 +30,7 @@ func (ours) start(l *lab, m *member) (process, error) {
 	cfg := node.Config{
 		Identity: m.id, Dir: m.dir, Role: role, RelayPort: -1,
 		Listen:  []string{m.host.Multiaddr().String()},
-		Network: m.host, Store: m.store, CPU: m.host.CPU, Log: slog.New(m.steps),
+		Network: m.host, Store: checked{m.store, m.host}, CPU: m.host.CPU, Log: slog.New(m.steps),
 	}
 	if l.restarted && m.index == l.set.Traced {
 		cfg.Trace = l.set.Trace
@@ -45,6 +48,17 @@ func (ours) start(l *lab, m *member) (process, error) {
 	events, stop := n.Subscribe()
 	go o.watch(events, stop, m.steps)
 	return o, nil
+}
+
+// checked is a store in which each record costs what its signature and the disk do.
+type checked struct {
+	ds.Batching
+	host *memnet.Host
+}
+
+func (c checked) Put(ctx context.Context, key ds.Key, value []byte) error {
+	c.host.Record()
+	return c.Batching.Put(ctx, key, value)
 }
 
 // ourNode is a running node of this project.

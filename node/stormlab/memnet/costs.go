@@ -18,6 +18,9 @@ type Costs struct {
 	Message time.Duration `json:"message"`
 	// Datagram is sending or receiving one datagram beside the connections.
 	Datagram time.Duration `json:"datagram"`
+	// Record is checking the signature of a record and storing it, for programs that do so
+	// beside what the network sees: see Host.Record.
+	Record time.Duration `json:"record"`
 }
 
 // Machine is what sets one host apart from another.

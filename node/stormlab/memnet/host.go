@@ -90,6 +90,9 @@ func (h *Host) PacketConn(laddr *net.UDPAddr) (net.PacketConn, error) {
 // CPU is the processor time spent since the start.
 func (h *Host) CPU() time.Duration { return h.Use().Busy }
 
+// Record has the processor check and store a record, before whatever comes next.
+func (h *Host) Record() { h.charge(h.net.costs.Record, false) }
+
 // Use tells what the processor did since the start.
 func (h *Host) Use() Use { return h.cpu.use() }
 

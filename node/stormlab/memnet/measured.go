@@ -13,5 +13,6 @@ func Measured() Costs {
 		Refused:  280 * time.Microsecond,
 		Message:  30 * time.Microsecond,
 		Datagram: 6 * time.Microsecond,
+		Record:   200 * time.Microsecond,
 	}
 }
