@@ -17,7 +17,7 @@ import (
 )
 
 // newestOf is how many answers of the DHT the newest is taken of.
-const newestOf = 4
+const newestOf = 8
 
 // secondThought is how long what a first record led to may take to answer before others
 // are asked for a newer one.
