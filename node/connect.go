@@ -38,6 +38,8 @@ func (n *Node) Connect(ctx context.Context, link identity.Link) (Peer, error) {
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
 	r := &race{n: n, ctx: ctx, link: link, won: make(chan Peer, 1), decided: make(chan struct{}), tried: make(map[string]bool)}
+	r.searching, r.stop = context.WithCancel(ctx)
+	defer r.stop()
 	book := n.book.devices(link.Account, n.now())
 	if p, ok := n.answering(ctx, book); ok {
 		n.met(p)
@@ -103,10 +105,12 @@ type race struct {
 	ctx  context.Context
 	link identity.Link
 	won  chan Peer // the first winner
-	// decided is closed when there is one
-	decided chan struct{}
-	decide  sync.Once
-	wg      sync.WaitGroup
+	// decided is closed when there is one, and searching ends
+	decided   chan struct{}
+	decide    sync.Once
+	searching context.Context
+	stop      context.CancelFunc
+	wg        sync.WaitGroup
 	// dials are those under way; they end when a winner is known
 	dials sync.WaitGroup
 
@@ -183,7 +187,7 @@ func (r *race) dial(cert identity.Certificate, addrs []string) {
 		}
 		select {
 		case r.won <- Peer{Device: cert.Device, Certificate: cert}:
-			r.decide.Do(func() { close(r.decided) })
+			r.decide.Do(func() { close(r.decided); r.stop() })
 		default:
 		}
 	})
@@ -199,7 +203,7 @@ func parseAddrs(texts []string) []ma.Multiaddr {
 	return addrs
 }
 
-// search asks the DHT: for any valid record first, and when what that led to does
+// search asks the DHT: for any valid account record first, and when what that led to does
 // not answer soon, for the newest of several, as the first may be stale.
 func (r *race) search() {
 	for _, quorum := range []int{1, newestOf} {
@@ -215,7 +219,7 @@ func (r *race) search() {
 		var lookups sync.WaitGroup
 		for _, cert := range account.Devices {
 			if !slices.Contains(account.Revoked, cert.Device) && cert.Device != r.n.id.Device() {
-				lookups.Go(func() { r.locate(cert, quorum) })
+				lookups.Go(func() { r.locate(cert) })
 			}
 		}
 		lookups.Wait()
@@ -268,27 +272,53 @@ func (r *race) account(quorum int) (presence.Account, error) {
 	return a, nil
 }
 
-// locate looks a device's presence record up and dials it.
-func (r *race) locate(cert identity.Certificate, quorum int) {
-	var p presence.Presence
-	err := r.lookup(quorum, func(day int64) string { return presence.PresenceKey(cert.Device, day) },
-		func(value []byte) (err error) {
-			p, err = presence.OpenPresence(value, r.link, cert.Device, r.n.now())
-			return err
+// locate looks a device's presence record up and dials it, and again where a newer record
+// than the first one comes.
+func (r *race) locate(cert identity.Certificate) {
+	err := r.days(func(day int64) string { return presence.PresenceKey(cert.Device, day) }, func(key string) (err error) {
+		any := false
+		missing := r.n.over.Follow(r.searching, key, func(value []byte) {
+			var p presence.Presence
+			if p, err = presence.OpenPresence(value, r.link, cert.Device, r.n.now()); err == nil {
+				err = r.n.book.learnPresence(cert, p)
+			}
+			if err != nil {
+				r.n.refuse(key, err)
+				return
+			}
+			any = true
+			r.dial(cert, p.Addrs)
 		})
-	if err == nil {
-		err = r.n.book.learnPresence(cert, p)
-	}
+		switch {
+		case any:
+			return nil
+		case err == nil:
+			return missing
+		}
+		return err
+	})
 	if err != nil {
 		r.note(err)
-		return
 	}
-	r.dial(cert, p.Addrs)
 }
 
-// lookup reads a record under today's key and, near midnight UTC, the neighbouring
-// day's: the writer's clock may differ.
+// lookup reads a record of which quorum answers are enough.
 func (r *race) lookup(quorum int, key func(day int64) string, open func([]byte) error) error {
+	return r.days(key, func(key string) error {
+		value, err := r.n.over.Lookup(r.ctx, key, quorum)
+		if err != nil {
+			return err
+		}
+		if err = open(value); err != nil {
+			r.n.refuse(key, err)
+		}
+		return err
+	})
+}
+
+// days reads a record under today's key and, near midnight UTC, the neighbouring day's:
+// the writer's clock may differ.
+func (r *race) days(key func(day int64) string, read func(key string) error) error {
 	now := r.n.now()
 	days := []int64{presence.Day(now)}
 	for _, other := range []time.Time{now.Add(-presence.MaxSkew), now.Add(presence.MaxSkew)} {
@@ -298,14 +328,9 @@ func (r *race) lookup(quorum int, key func(day int64) string, open func([]byte) 
 	}
 	var err error
 	for _, day := range days {
-		var value []byte
-		if value, err = r.n.over.Lookup(r.ctx, key(day), quorum); err != nil {
-			continue
-		}
-		if err = open(value); err == nil {
+		if err = read(key(day)); err == nil {
 			return nil
 		}
-		r.n.refuse(key(day), err)
 	}
 	return err
 }

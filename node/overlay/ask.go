@@ -49,7 +49,7 @@ const maxSlots = 64
 
 // openPort begins to ask and answer on the sockets the host listens on.
 func (o *Overlay) openPort() {
-	o.asker.port = gate.NewPort(o.questionConns(), o.sockets.route, o.door.serve)
+	o.asker.port = gate.NewPort(o.questionConns(), o.sockets.route, o.door.serve, o.door.read)
 	o.door.tellOf(o.asker.port)
 }
 
@@ -160,10 +160,20 @@ func (o *Overlay) willServe() bool {
 // put sends the question to one address after the other, and once again; the first
 // answer counts.
 func (k *asker) put(ctx context.Context, addrs []netip.AddrPort, q gate.Question) (gate.Answer, error) {
+	return race(ctx, k, addrs, func(ctx context.Context, to netip.AddrPort) (gate.Answer, error) { return k.port.Ask(ctx, to, q) })
+}
+
+// read asks for the value of a record as put asks a question.
+func (k *asker) read(ctx context.Context, addrs []netip.AddrPort, name string) ([]byte, error) {
+	return race(ctx, k, addrs, func(ctx context.Context, to netip.AddrPort) ([]byte, error) { return k.port.Read(ctx, to, name) })
+}
+
+// race asks at one address after the other, and once again; the first answer counts.
+func race[A any](ctx context.Context, k *asker, addrs []netip.AddrPort, ask func(context.Context, netip.AddrPort) (A, error)) (answer A, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
-		answer gate.Answer
+		answer A
 		err    error
 	}
 	results := make(chan result, 2*len(addrs))
@@ -177,12 +187,11 @@ func (k *asker) put(ctx context.Context, addrs []netip.AddrPort, q gate.Question
 			addr := addrs[next]
 			next, running = next+1, running+1
 			go func() {
-				a, err := k.port.Ask(ctx, addr, q)
+				a, err := ask(ctx, addr)
 				results <- result{a, err}
 			}()
 		}
 	}
-	var err error
 	for launch(); running > 0; {
 		select {
 		case r := <-results:
@@ -203,7 +212,7 @@ func (k *asker) put(ctx context.Context, addrs []netip.AddrPort, q gate.Question
 		}
 	}
 	k.silent.Add(1)
-	return gate.Answer{}, err
+	return answer, err
 }
 
 // deaf says that no answer ever came, to several questions: UDP does not get

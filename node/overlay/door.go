@@ -139,6 +139,17 @@ func (d *door) near(q gate.Question) []peer.AddrInfo {
 	return d.o.nearestKnown(kb.ID(q.Key), q.From)
 }
 
+// read has the value of a record be told to who looks for it.
+func (d *door) read(from netip.AddrPort, name string, later func(value []byte)) {
+	if !d.o.Serving() {
+		return
+	}
+	ask := storm.Question[peer.ID]{Class: storm.LookUp, Prefix: prefix(from.Addr())}
+	if _, verdict := d.decide(&ask); verdict == storm.Come {
+		d.o.shelf.get(name, later)
+	}
+}
+
 // again answers who was told to come and asks once more: a server that has little of
 // its processor hears the question and its repetition together, and is to let one in.
 func (d *door) again(q gate.Question) gate.Answer {

@@ -29,12 +29,18 @@ const getLimit = 4 * time.Second
 // Lookup returns a value stored under key, the best of quorum valid answers. It asks
 // the servers nearest to the key, which it finds by questions: nobody is dialled who
 // does not answer. Where that finds nothing, the library's walk is left.
-func (o *Overlay) Lookup(ctx context.Context, key string, quorum int) ([]byte, error) {
+func (o *Overlay) Lookup(ctx context.Context, key string, quorum int) (value []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
-	if value := o.read(ctx, key, quorum); value != nil {
-		return value, nil
+	r := o.newReading(key, quorum, func([]byte) {})
+	if r.read(ctx); r.best != nil {
+		return r.best, nil
 	}
+	return o.walkFor(ctx, key, quorum)
+}
+
+// walkFor is the library's walk to a value, which connects to all on its way.
+func (o *Overlay) walkFor(ctx context.Context, key string, quorum int) ([]byte, error) {
 	value, err := o.dht.GetValue(ctx, key, dht.Quorum(quorum))
 	switch {
 	case len(value) > 0:
@@ -45,25 +51,20 @@ func (o *Overlay) Lookup(ctx context.Context, key string, quorum int) ([]byte, e
 	return nil, fmt.Errorf("%w: %w", ErrNoValue, err)
 }
 
-// read asks the servers nearest to a key until quorum of them have given a valid value,
-// and returns the best, or nil.
-func (o *Overlay) read(ctx context.Context, key string, quorum int) []byte {
-	r := &reading{o: o, key: key, quorum: quorum, asked: make(map[peer.ID]bool)}
-	if own := o.keptHere(ctx, key); own != nil {
-		r.values = append(r.values, own)
-	}
-	r.from(ctx, readFrom)
-	if len(r.values) == 0 && len(r.asked) >= readFrom && o.door.moment() < youngFor {
-		r.from(ctx, readYoung)
-	}
-	if len(r.values) == 0 {
+// Follow is Lookup that takes whatever comes: found is told of each value that is better
+// than those before it, until all servers that may have one were asked, or ctx ends.
+func (o *Overlay) Follow(ctx context.Context, key string, found func(value []byte)) error {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	r := o.newReading(key, readFrom, found)
+	if r.read(ctx); r.best != nil {
 		return nil
 	}
-	best, err := o.cfg.Validators.Select(key, r.values)
-	if err != nil {
-		return nil
+	value, err := o.walkFor(ctx, key, 1)
+	if err == nil {
+		found(value)
 	}
-	return r.values[best]
+	return err
 }
 
 // reading is one read under way.
@@ -71,8 +72,39 @@ type reading struct {
 	o      *Overlay
 	key    string
 	quorum int
+	better func(value []byte) // is told of the best value whenever that is another one
 	asked  map[peer.ID]bool
-	values [][]byte
+	values int // valid ones so far
+	best   []byte
+}
+
+func (o *Overlay) newReading(key string, quorum int, better func([]byte)) *reading {
+	return &reading{o: o, key: key, quorum: quorum, better: better, asked: make(map[peer.ID]bool)}
+}
+
+// read asks the servers nearest to the key until quorum of them have given a valid value.
+func (r *reading) read(ctx context.Context) {
+	r.take(r.o.keptHere(ctx, r.key))
+	r.from(ctx, readFrom)
+	if r.values == 0 && len(r.asked) >= readFrom && r.o.door.moment() < youngFor {
+		r.from(ctx, readYoung)
+	}
+}
+
+// take takes a valid value, or nil.
+func (r *reading) take(value []byte) {
+	if value == nil {
+		return
+	}
+	r.values++
+	if r.best != nil {
+		i, err := r.o.cfg.Validators.Select(r.key, [][]byte{r.best, value})
+		if err != nil || i == 0 {
+			return
+		}
+	}
+	r.best = value
+	r.better(value)
 }
 
 // from asks those of the n servers nearest to the key that were not asked yet, three at
@@ -91,7 +123,7 @@ func (r *reading) from(ctx context.Context, n int) {
 		}
 	}()
 	values := make(chan []byte, maxSteps+n)
-	for running := 0; len(r.values) < r.quorum && (live != nil || running > 0); {
+	for running := 0; r.values < r.quorum && (live != nil || running > 0); {
 		next := live
 		if running == concurrency {
 			next = nil
@@ -107,9 +139,8 @@ func (r *reading) from(ctx context.Context, n int) {
 				go func() { values <- r.o.valueAt(ctx, p, r.key) }()
 			}
 		case v := <-values:
-			if running--; v != nil {
-				r.values = append(r.values, v)
-			}
+			running--
+			r.take(v)
 		}
 	}
 }
@@ -126,8 +157,17 @@ func (o *Overlay) keptHere(ctx context.Context, key string) []byte {
 	return o.valid(key, rec.GetValue())
 }
 
-// valueAt asks one server for the value under a key; nil is none, or no valid one.
+// valueAt asks one server for the value under a key; nil is none, or no valid one. It is
+// connected to only where it cannot be asked by a datagram.
 func (o *Overlay) valueAt(ctx context.Context, from peer.ID, key string) []byte {
+	if addrs := o.askAddrs(from); len(addrs) > 0 {
+		limited, cancel := context.WithTimeout(ctx, stepLimit)
+		defer cancel()
+		value, err := o.asker.read(limited, addrs, key)
+		if err == nil || !o.mute(from, err) {
+			return o.valid(key, value)
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, getLimit)
 	defer cancel()
 	o.reachable(from)

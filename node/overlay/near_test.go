@@ -1,12 +1,15 @@
 package overlay
 
 import (
+	"bytes"
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
+	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
@@ -116,6 +119,35 @@ func TestARecordOfferedIsStoredAtOnce(t *testing.T) {
 	}
 	if n := server.shelf.count.Load(); n != 4 {
 		t.Errorf("%d records were looked into, want 1 and 3", n)
+	}
+}
+
+// TestWhoLooksUpHearsOfEachBetterValue, and connects to nobody for it.
+func TestWhoLooksUpHearsOfEachBetterValue(t *testing.T) {
+	servers := full(t, 4)
+	phone := member(t, false, servers[0])
+	eventually(t, "joined", func() bool { return phone.dht.RoutingTable().Size() == len(servers) })
+	connected := len(phone.Members())
+	for i, s := range servers {
+		value := bytes.Repeat([]byte{'v'}, i+1) // the longer one is the better one
+		if err := s.local.Put(t.Context(), "/pa/key", record.MakePutRecord("/pa/key", value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := 0
+	if err := phone.Follow(t.Context(), "/pa/key", func(value []byte) {
+		if len(value) <= last {
+			t.Errorf("a value of %d after one of %d", len(value), last)
+		}
+		last = len(value)
+	}); err != nil || last != len(servers) {
+		t.Errorf("the last value has %d bytes, want %d; %v", last, len(servers), err)
+	}
+	if n := len(phone.Members()); n != connected {
+		t.Errorf("connected to %d members, %d before", n, connected)
+	}
+	if err := phone.Follow(t.Context(), "/pa/nothing", func([]byte) { t.Error("a value of nothing") }); !errors.Is(err, ErrNoValue) {
+		t.Errorf("error is %v, want ErrNoValue", err)
 	}
 }
 

@@ -12,21 +12,22 @@ import (
 )
 
 // A record goes to its holders with the question who they are, in one datagram: a
-// connection would cost both ends twenty times as much. What was let in is checked and
+// connection would cost both ends ten times as much. What was let in is checked and
 // stored here, one record after the other, beside the goroutine that reads the socket.
+// Whoever looks for a record asks for it likewise.
 
 const (
-	// shelfQueue records wait to be stored; what comes on top is not answered, and comes
-	// again. The gate lets no more in than can be stored, on average.
+	// shelfQueue records wait to be stored or read; what comes on top is not answered, and
+	// comes again. The gate lets no more in than can be done, on average.
 	shelfQueue = 64
 	// shelfMemory records stored last are known: who did not hear the answer asks again.
 	shelfMemory = 512
 )
 
-// shelf stores what others give us.
+// shelf stores what others give us, and reads it for others.
 type shelf struct {
 	o     *Overlay
-	queue chan given
+	queue chan func()
 	count atomic.Uint64 // records checked
 
 	seed maphash.Seed
@@ -36,16 +37,8 @@ type shelf struct {
 	next int
 }
 
-// given is a record that may come in.
-type given struct {
-	gate.Record
-	sum    uint64
-	answer gate.Answer // if it is stored
-	reply  func(gate.Answer)
-}
-
 func newShelf(o *Overlay) *shelf {
-	return &shelf{o: o, queue: make(chan given, shelfQueue), seed: maphash.MakeSeed(), last: make(map[uint64]bool)}
+	return &shelf{o: o, queue: make(chan func(), shelfQueue), seed: maphash.MakeSeed(), last: make(map[uint64]bool)}
 }
 
 func (s *shelf) sum(r *gate.Record) uint64 {
@@ -68,11 +61,36 @@ func (s *shelf) knows(r *gate.Record) (came, stored bool) {
 // put has a record be stored soon. It copies it; reply gets the answer, which is "come" if
 // it is stored, from another goroutine, unless there is no room.
 func (s *shelf) put(r *gate.Record, answer gate.Answer, reply func(gate.Answer)) {
-	g := given{Record: gate.Record{Name: r.Name, Value: bytes.Clone(r.Value)}, sum: s.sum(r), answer: answer, reply: reply}
+	sum, name, value := s.sum(r), r.Name, bytes.Clone(r.Value)
+	ok := s.soon(func() {
+		err := s.o.local.Put(s.o.ctx, name, record.MakePutRecord(name, value))
+		s.count.Add(1)
+		if err != nil {
+			s.o.log.Debug("record refused", "key", name, "err", err)
+			s.forget(sum)
+		} else {
+			s.note(sum, true)
+		}
+		answer.Come = err == nil
+		reply(answer)
+	})
+	if ok {
+		s.note(sum, false)
+	}
+}
+
+// get has reply get the value that is kept under a name, empty for none, as put has.
+func (s *shelf) get(name string, reply func(value []byte)) {
+	s.soon(func() { reply(s.o.keptHere(s.o.ctx, name)) })
+}
+
+// soon has work be done, and says whether there is room for it.
+func (s *shelf) soon(work func()) bool {
 	select {
-	case s.queue <- g:
-		s.note(g.sum, false)
+	case s.queue <- work:
+		return true
 	default:
+		return false
 	}
 }
 
@@ -94,21 +112,12 @@ func (s *shelf) forget(sum uint64) {
 	delete(s.last, sum)
 }
 
-// loop stores what comes.
+// loop does what is asked for.
 func (s *shelf) loop() {
 	for {
 		select {
-		case g := <-s.queue:
-			err := s.o.local.Put(s.o.ctx, g.Name, record.MakePutRecord(g.Name, g.Value))
-			s.count.Add(1)
-			if err != nil {
-				s.o.log.Debug("record refused", "key", g.Name, "err", err)
-				s.forget(g.sum)
-			} else {
-				s.note(g.sum, true)
-			}
-			g.answer.Come = err == nil
-			g.reply(g.answer)
+		case work := <-s.queue:
+			work()
 		case <-s.o.ctx.Done():
 			return
 		}

@@ -97,6 +97,31 @@ func TestQuestionsWithRecordsSurviveTheWire(t *testing.T) {
 	}
 }
 
+// TestReadsAreAnsweredWithValues, empty ones and the longest; who asks for what has no
+// name is told so, and nobody answers with more than was asked.
+func TestReadsAreAnsweredWithValues(t *testing.T) {
+	values := map[string][]byte{"none": {}, "short": []byte("value"), "long": bytes.Repeat([]byte{7}, MaxValue)}
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := NewPort([]Conn{Packets(conn)}, nil, nil, func(_ netip.AddrPort, name string, later func([]byte)) { go later(values[name]) })
+	t.Cleanup(server.Close)
+	asker, _ := newPort(t, nil)
+	to := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	for name, want := range values {
+		if got, err := asker.Read(t.Context(), to, name); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	if _, err := asker.Read(t.Context(), to, ""); !errors.Is(err, errMessage) {
+		t.Errorf("no name: %v", err)
+	}
+	if n := len(appendValue(nil, 1, values["long"])); n > ReadSize {
+		t.Errorf("a value has %d bytes, a read %d", n, ReadSize)
+	}
+}
+
 // TestARecordIsAnsweredLater: by another goroutine, to the question's nonce.
 func TestARecordIsAnsweredLater(t *testing.T) {
 	id := newID(t)
@@ -238,7 +263,7 @@ func newPort(t testing.TB, serve Serve) (*Port, netip.AddrPort) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewPort([]Conn{Packets(conn)}, func(*net.UDPAddr) net.Addr { return conn.LocalAddr() }, serve)
+	p := NewPort([]Conn{Packets(conn)}, func(*net.UDPAddr) net.Addr { return conn.LocalAddr() }, serve, nil)
 	t.Cleanup(p.Close)
 	return p, conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
@@ -306,7 +331,7 @@ func TestPongsTellThatServersCameNear(t *testing.T) {
 }
 
 func TestPortWithoutASocketSaysSo(t *testing.T) {
-	p := NewPort(nil, func(*net.UDPAddr) net.Addr { return nil }, nil)
+	p := NewPort(nil, func(*net.UDPAddr) net.Addr { return nil }, nil, nil)
 	defer p.Close()
 	if _, err := p.Ask(t.Context(), netip.MustParseAddrPort("127.0.0.1:9"), Question{}); !errors.Is(err, ErrNoSocket) {
 		t.Errorf("error is %v, want ErrNoSocket", err)
@@ -374,6 +399,33 @@ func FuzzQuestion(f *testing.F) {
 	})
 }
 
+func FuzzRead(f *testing.F) {
+	good, err := appendRead(nil, 7, "/pp/name")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)-1])
+	f.Add(appendValue(nil, 7, []byte("value")))
+	f.Add(appendValue(nil, 7, make([]byte, MaxValue)))
+	f.Add([]byte{magic, version, kindValue, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if nonce, name, err := parseRead(data); err == nil {
+			again, err := appendRead(nil, nonce, name)
+			if n, same, bad := parseRead(again); err != nil || bad != nil || n != nonce || same != name {
+				t.Errorf("%q became %q, %v, %v", name, same, err, bad)
+			}
+		}
+		nonce, value, err := parseValue(data)
+		if err != nil {
+			return
+		}
+		if out := appendValue(nil, nonce, value); !bytes.Equal(out, data) || len(out) > ReadSize {
+			t.Errorf("%d bytes became %d", len(data), len(out))
+		}
+	})
+}
+
 func FuzzPing(f *testing.F) {
 	f.Add(appendPing(nil, kindPong, 7, 8))
 	f.Add(appendPing(nil, kindPing, 7, 0))
@@ -417,7 +469,7 @@ func FuzzDatagram(f *testing.F) {
 	for range MaxReferrals {
 		a.Referrals = append(a.Referrals, peer.AddrInfo{ID: newID(f), Addrs: []ma.Multiaddr{ma.StringCast("/ip6/2001:db8::1/udp/4001/quic-v1")}})
 	}
-	p := NewPort(nil, nil, func(netip.AddrPort, Question, func(Answer)) (Answer, bool) { return a, true })
+	p := NewPort(nil, nil, func(netip.AddrPort, Question, func(Answer)) (Answer, bool) { return a, true }, nil)
 	f.Cleanup(p.Close)
 	question, err := AppendQuestion(nil, Question{Nonce: 1, From: newID(f)})
 	if err != nil {

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -19,6 +20,7 @@ var ErrNoSocket = errors.New("no UDP socket to ask from")
 type Port struct {
 	route func(to *net.UDPAddr) net.Addr
 	serve Serve
+	read  Read
 	conns map[string]Conn // by local address
 	boot  uint64          // of this process, random
 	came  atomic.Uint32   // servers that came near
@@ -27,10 +29,11 @@ type Port struct {
 	waiting map[uint64]chan<- heard // by nonce
 }
 
-// heard is what came back: an answer, or a pong's boot number.
+// heard is what came back: an answer, a pong's boot number or a record's value.
 type heard struct {
 	answer Answer
 	boot   uint64
+	value  []byte
 }
 
 // Serve decides on a question from an address; false is silence. It runs on the
@@ -40,10 +43,11 @@ type heard struct {
 type Serve func(from netip.AddrPort, q Question, later func(Answer)) (Answer, bool)
 
 // NewPort takes what comes on conns until it is closed. route returns the local
-// address of the socket from which the host dials an address, nil where it has none.
-func NewPort(conns []Conn, route func(to *net.UDPAddr) net.Addr, serve Serve) *Port {
+// address of the socket from which the host dials an address, nil where it has none; read
+// may be nil.
+func NewPort(conns []Conn, route func(to *net.UDPAddr) net.Addr, serve Serve, read Read) *Port {
 	p := &Port{
-		route: route, serve: serve, boot: random(),
+		route: route, serve: serve, read: read, boot: random(),
 		conns: make(map[string]Conn), waiting: make(map[uint64]chan<- heard),
 	}
 	for _, conn := range conns {
@@ -71,6 +75,12 @@ func (p *Port) handle(conn Conn, from netip.AddrPort, data, out []byte) []byte {
 	case kindAnswer:
 		if a, err := ParseAnswer(data); err == nil {
 			p.hear(a.Nonce, heard{answer: a})
+		}
+	case kindRead:
+		p.readFor(conn, from, data)
+	case kindValue:
+		if nonce, value, err := parseValue(data); err == nil {
+			p.hear(nonce, heard{value: bytes.Clone(value)})
 		}
 	case kindPing:
 		return p.pong(data, out)
