@@ -74,14 +74,28 @@ func (m *Model) SetStep(name, takes string) error {
 // other; those that have something to do take turns.
 type processors struct {
 	Machine
-	idle  int
-	jobs  [][]job  // of each node, the first one first
-	turns []uint32 // nodes that wait for a turn
+	jobs  [][]job // of each node, the first one first
+	turns places  // on the processors
+	calls places
 
 	spent time.Duration // by all
+}
 
-	calls   int      // that may still begin
-	callees []uint32 // that wait for one
+// places are for some nodes at a time; others wait in turn.
+type places struct {
+	free    int
+	waiting []uint32
+}
+
+// next has the first one that waits take a free place.
+func (p *places) next() (id uint32, ok bool) {
+	if p.free == 0 || len(p.waiting) == 0 {
+		return 0, false
+	}
+	id = p.waiting[0]
+	p.waiting = p.waiting[1:]
+	p.free--
+	return id, true
 }
 
 // job is processor time to be spent before something happens.
@@ -94,7 +108,7 @@ func newProcessors(m Machine, nodes int) *processors {
 	if m.Processors == 0 {
 		return nil
 	}
-	return &processors{Machine: m, idle: m.Processors, jobs: make([][]job, nodes), calls: m.Calls}
+	return &processors{Machine: m, jobs: make([][]job, nodes), turns: places{free: m.Processors}, calls: places{free: m.Calls}}
 }
 
 // takes is the processor time that an event takes of the node to which it happens.
@@ -137,7 +151,7 @@ func (s *sim) spend(id uint32, cost time.Duration, then event) {
 	p.spent += cost
 	p.jobs[id] = append(p.jobs[id], job{cost, then})
 	if len(p.jobs[id]) == 1 {
-		p.turns = append(p.turns, id)
+		p.turns.waiting = append(p.turns.waiting, id)
 		s.giveTurns()
 	}
 }
@@ -145,10 +159,7 @@ func (s *sim) spend(id uint32, cost time.Duration, then event) {
 // giveTurns has idle processors work.
 func (s *sim) giveTurns() {
 	p := s.shared
-	for p.idle > 0 && len(p.turns) > 0 {
-		id := p.turns[0]
-		p.turns = p.turns[1:]
-		p.idle--
+	for id, ok := p.turns.next(); ok; id, ok = p.turns.next() {
 		d := min(p.jobs[id][0].left, p.Turn)
 		s.at(d, event{kind: evTurn, to: id, x: int64(d)})
 	}
@@ -157,7 +168,7 @@ func (s *sim) giveTurns() {
 // turnEnds is the end of a process's turn.
 func (s *sim) turnEnds(e *event) {
 	p := s.shared
-	p.idle++
+	p.turns.free++
 	first := &p.jobs[e.to][0]
 	first.left -= time.Duration(e.x)
 	done, then := first.left <= 0, first.then
@@ -165,7 +176,7 @@ func (s *sim) turnEnds(e *event) {
 		p.jobs[e.to] = p.jobs[e.to][1:]
 	}
 	if len(p.jobs[e.to]) > 0 {
-		p.turns = append(p.turns, e.to)
+		p.turns.waiting = append(p.turns.waiting, e.to)
 	}
 	s.giveTurns()
 	if done {
@@ -175,16 +186,13 @@ func (s *sim) turnEnds(e *event) {
 
 // callSoon has a third node call one that should be back, when its turn comes.
 func (s *sim) callSoon(id uint32) {
-	s.shared.callees = append(s.shared.callees, id)
+	s.shared.calls.waiting = append(s.shared.calls.waiting, id)
 	s.callNext()
 }
 
 func (s *sim) callNext() {
 	p := s.shared
-	for p.calls > 0 && len(p.callees) > 0 {
-		id := p.callees[0]
-		p.callees = p.callees[1:]
-		p.calls--
+	for id, ok := p.calls.next(); ok; id, ok = p.calls.next() {
 		n := &s.nodes[id]
 		n.readAt = s.now
 		if third := s.third(id); third != nobody {
@@ -207,7 +215,7 @@ func (s *sim) third(id uint32) uint32 {
 // rang is the end of such a call: the node was back when it was placed, or is called again.
 func (s *sim) rang(e *event) {
 	n := &s.nodes[e.to]
-	s.shared.calls++
+	s.shared.calls.free++
 	s.callNext()
 	switch {
 	case n.gen != e.gen || !n.is(up):
