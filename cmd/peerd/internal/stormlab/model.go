@@ -50,6 +50,8 @@ type Model struct {
 	PingEvery  time.Duration // one neighbour is pinged so often
 	Detect     time.Duration // a dead one is noticed so long after its ping, the other dead ones a round trip later
 	Breadth    int           // servers that a reader asks for a record
+	Wide       int           // that it asks where those have none, while it is younger than Young
+	Young      time.Duration
 
 	Machine Machine // whose processors all nodes share
 }
@@ -66,7 +68,7 @@ func DefaultModel() Model {
 		Few: 64, Records: 2, Copies: 3, DialTrips: 2, StoreTrips: 2, ProofTrips: 3, Look: time.Second,
 		StepLimit: 400 * time.Millisecond, Sparse: 250 * time.Millisecond, Reader: 300 * time.Millisecond,
 		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
-		PingEvery: time.Second, Detect: 1400 * time.Millisecond, Breadth: 8,
+		PingEvery: time.Second, Detect: 1400 * time.Millisecond, Breadth: 8, Wide: 24, Young: time.Minute,
 	}
 }
 

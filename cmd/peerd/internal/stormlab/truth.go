@@ -33,14 +33,23 @@ func (s *sim) rings(n *node) bool {
 
 // isFound says that live servers close to the keys of all records have them.
 func (s *sim) isFound(n *node) bool {
-	var room [16]uint32
+	var room [32]uint32
 	for r := range n.records[:s.model.Records] {
-		near := s.keys.closest(n.records[r].key, min(s.model.Breadth, len(room)), room[:0])
+		near := s.keys.closest(n.records[r].key, min(s.breadth(), len(room)), room[:0])
 		if !slices.ContainsFunc(n.records[r].held[:], func(id uint32) bool { return id != nobody && slices.Contains(near, id) }) {
 			return false
 		}
 	}
 	return true
+}
+
+// breadth is how many servers a reader asks for a record. In a storm it has just come
+// back itself, and looks further: who holds the record was closer a moment ago.
+func (s *sim) breadth() int {
+	if s.scenario.Stay < 1 && s.now >= before && s.now < before+s.model.Young {
+		return s.model.Wide
+	}
+	return s.model.Breadth
 }
 
 // readIn is how long a third node takes to find a record that is there, if all have
