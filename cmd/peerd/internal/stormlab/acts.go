@@ -1,14 +1,11 @@
 package stormlab
 
 import (
-	"time"
-
 	"github.com/peerd/peerd/node/storm"
 )
 
-// besideSearch marks a question of the class that it is added to as one that went
-// with the search: it takes no time of its own. It marks a record that is given
-// without a question, too.
+// besideSearch marks a record that goes with a step of a search, and an answer that
+// was heard with one: neither takes time of its own.
 const besideSearch = 0x80
 
 // sentAgain marks a question that had no answer the first time.
@@ -31,20 +28,17 @@ func (s *sim) do(id uint32, n *node, a *storm.Action[uint32]) {
 		if a.Class == storm.LogIn {
 			s.attempt(n, a.Peer)
 		}
-		if a.Class == storm.Presence && n.told > 0 && s.now < n.told+time.Second && n.shouldHold(a.Peer) {
-			e.aux |= besideSearch
-			s.at(0, e)
-		} else {
-			d := s.way()
-			if s.isLost() {
-				e.aux |= sentAgain
-				d += s.model.Resend
-			}
-			s.at(d, e)
+		d := s.way()
+		if s.isLost() {
+			e.aux |= sentAgain
+			d += s.model.Resend
 		}
+		s.at(d, e)
+	case storm.Offer:
+		s.offer(id, n, a.Peer)
 	case storm.Dial:
 		if len(n.joiner.Neighbours()) == 0 {
-			n.begun = s.now
+			s.ahead(id, n, false)
 			s.dials(n)
 		}
 		e.kind, e.x = evDial, int64(s.now+s.joinerCfg.Handshake)
@@ -53,10 +47,10 @@ func (s *sim) do(id uint32, n *node, a *storm.Action[uint32]) {
 		}
 		s.at(s.way()+s.resends(), e)
 	case storm.Store:
-		e.kind, e.x = evStore, int64(s.now+s.joinerCfg.Store)
-		s.at(s.way()+s.resends(), e)
+		s.store(id, n, a.Peer)
 	case storm.Find:
-		s.search(id, n)
+		n.set(seeks, true)
+		s.seek(id, n)
 	case storm.WaitUntil:
 		s.queue.push(event{at: a.At, kind: evTick, to: id, gen: n.gen, x: int64(a.At)})
 	}
@@ -102,24 +96,17 @@ func (s *sim) heard(e *event) {
 		ev.Kind = storm.Refused
 	case evStored:
 		ev.Kind = storm.Stored
-		s.keepRecord(n, e.from, uint16(e.x))
-		s.acquaint(e.from, e.to)
 	case evLost:
-		ev.Kind = storm.Lost
-		s.others(e.to, n, e.from)
-		if n.server >= 0 {
-			s.recorder(e.to).Left(s.now, &s.servers[n.server].gate, e.from)
+		var news bool
+		if ev.Kind, news = s.loses(e.to, n, e.from); !news {
+			return
 		}
 	case evFound:
-		ev.Kind = storm.Found
-		ev.Peers, n.told = s.around(e.to, n), s.now
-		for _, p := range ev.Peers {
-			if n.lacks(p) {
-				s.at(s.way()+s.resends(), event{
-					kind: evStore, to: p, from: e.to, gen: n.gen, aux: besideSearch, x: int64(s.now + s.joinerCfg.Store),
-				})
-			}
+		if !n.is(seeks) {
+			return
 		}
+		n.set(seeks, false)
+		ev.Kind, ev.Peers = storm.Found, s.peers(n)
 	case evGrown:
 		ev.Kind = storm.Grown
 		n.hears = 0
@@ -127,6 +114,9 @@ func (s *sim) heard(e *event) {
 		return
 	}
 	s.step(e.to, &ev)
+	if ev.Kind == storm.Connected || ev.Kind == storm.Lost {
+		s.reserve(e.to, n)
+	}
 	s.look(e.to)
 }
 
@@ -135,8 +125,11 @@ func (s *sim) answered(e *event) {
 	n := &s.nodes[e.to]
 	if n.gen == e.gen && n.is(up) {
 		a := &s.answers[e.x]
-		if n.is(able) {
+		if n.is(able) && e.aux&besideSearch == 0 {
 			s.recorder(e.to).Saw(s.now, &n.role, a.Verdict == storm.Wait || a.Delay > 0 || a.Load > 0.7)
+		}
+		if a.Verdict == storm.Come && storm.Class(e.aux) == storm.LogIn {
+			s.ahead(e.to, n, true)
 		}
 		s.step(e.to, &storm.Event[uint32]{Kind: storm.Answered, Peer: e.from, Answer: a})
 	}

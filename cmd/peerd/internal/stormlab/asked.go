@@ -20,33 +20,38 @@ func (s *sim) asked(e *event) {
 		s.askAgain(e)
 		return
 	}
-	n := &s.nodes[e.from]
-	v := &s.servers[p.server]
-	beside := e.aux&besideSearch != 0 // question and answer went with the search
-	q := storm.Question[uint32]{
-		From: e.from, Class: storm.Class(e.aux &^ (besideSearch | sentAgain)), Prefix: s.prefix(e.from), Slot: time.Duration(e.x),
-		Serves: n.is(able), Ticket: !s.scenario.Cold && !n.is(fresh) && !n.is(hostile),
-	}
+	class := e.aux &^ sentAgain
+	q := s.question(e.from, storm.Class(class), time.Duration(e.x))
 	i := s.answer()
-	if !s.ask(v, &q, &s.answers[i]) || !beside && s.isLost() {
+	if !s.ask(&s.servers[p.server], &q, &s.answers[i]) || s.isLost() {
 		s.unused = append(s.unused, i)
 		s.askAgain(e)
 		return
 	}
-	var extra time.Duration
-	if p.is(late) && s.answersLate() {
-		extra = time.Duration(s.rng.Float64() * float64(s.scenario.LateBy))
+	s.at(s.lateBy(p)+s.way(), event{kind: evAnswer, to: e.from, from: e.to, gen: e.gen, aux: class, x: int64(i)})
+}
+
+// question is what a node asks.
+func (s *sim) question(from uint32, class storm.Class, slot time.Duration) storm.Question[uint32] {
+	n := &s.nodes[from]
+	return storm.Question[uint32]{
+		From: from, Class: class, Prefix: s.prefix(from), Slot: slot,
+		Serves: n.is(able), Ticket: !s.scenario.Cold && !n.is(fresh) && !n.is(hostile),
 	}
-	if !beside {
-		extra += s.way()
+}
+
+// lateBy is how late a server's answer is.
+func (s *sim) lateBy(p *node) time.Duration {
+	if !p.is(late) || !s.answersLate() {
+		return 0
 	}
-	s.at(extra, event{kind: evAnswer, to: e.from, from: e.to, gen: e.gen, x: int64(i)})
+	return time.Duration(s.rng.Float64() * float64(s.scenario.LateBy))
 }
 
 // direct is the answer of a node that does not serve, and can be reached: it names the
 // servers that it is connected to.
 func (s *sim) direct(e *event, p *node) (answer int32, ok bool) {
-	if s.policy != Ours || !p.is(up) || p.server < 0 || storm.Class(e.aux&^sentAgain) != storm.LogIn || s.isLost() {
+	if s.policy != Ours || !p.is(up) || !p.is(public) || storm.Class(e.aux&^sentAgain) != storm.LogIn || s.isLost() {
 		return 0, false
 	}
 	a := storm.Answer[uint32]{Verdict: storm.Wait, Uptime: s.now - p.from}

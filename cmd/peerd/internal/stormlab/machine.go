@@ -31,7 +31,7 @@ type Machine struct {
 // and the network that a machine has in itself, without delay and loss.
 func OnMachine(processors int) Model {
 	m := DefaultModel()
-	m.RTT, m.Loss, m.Slow, m.Sparse, m.Reader = 200*time.Microsecond, 0, 0, 0, 0
+	m.RTT, m.Loss, m.Slow, m.Reader = 200*time.Microsecond, 0, 0, 0
 	m.StartIn = 100 * time.Millisecond
 	m.Machine = Machine{
 		Processors: processors, Turn: 3 * time.Millisecond,
@@ -121,9 +121,12 @@ func (s *sim) takes(e *event) time.Duration {
 	case evStart:
 		s.nodes[e.to].from = s.now // its time counts from the process's start
 		return m.Start
-	case evAsk:
+	case evAsk, evGive:
 		return s.model.Refusal
-	case evAnswer:
+	case evAnswer, evGave:
+		if e.aux&besideSearch != 0 { // counted with the search
+			return 0
+		}
 		return m.Ask
 	case evConnected:
 		if len(s.nodes[e.to].joiner.Neighbours()) == 0 {

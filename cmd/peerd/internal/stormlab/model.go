@@ -16,7 +16,7 @@ type Model struct {
 	// What work takes of a server's processor.
 	LogIn      time.Duration // one connection: handshake, identify
 	Proof      time.Duration // dialling a newcomer back
-	Put        time.Duration // one record, on an open connection
+	Put        time.Duration // one record, that came with a question: checked, stored
 	LookUp     time.Duration // one step of somebody's search
 	InCall     time.Duration // moving one relayed call to this server
 	Refusal    time.Duration // answering one question
@@ -29,16 +29,16 @@ type Model struct {
 	Loss       float64       // of datagrams
 	Resend     time.Duration // what a lost datagram costs a handshake or a search
 	Able       float64       // s: share of the nodes that can be dialled and so can serve
+	Public     float64       // share of the others that can be dialled all the same
 	Serving    float64       // share of the nodes that serve while all is calm
 	Few        int           // below so many servers all that can serve do
 	Records    int           // of each node, each at the Copies servers closest to its key
 	Copies     int
 	DialTrips  int           // round trips until a connection is of use: handshake, identify
-	StoreTrips int           // until a record is stored where there was no connection: handshake, put
+	RelayTrips int           // from being connected to a place on a relay, for who cannot be dialled
 	ProofTrips int           // from being connected to being proven reachable
 	Look       time.Duration // a node that could serve considers it so often
 	StepLimit  time.Duration // a server that does not answer holds up a search this long
-	Sparse     time.Duration // what a search takes longer in a cold overlay of fewer than Few servers
 	Reader     time.Duration // mean time until a third node that has just come back itself finds a record that is there
 	StartIn    time.Duration // all start within this time
 	Slow       float64       // share of slow nodes
@@ -48,7 +48,10 @@ type Model struct {
 	Contacts   int           // contacts whose last addresses are remembered
 	Bootstrap  int           // bootstrap nodes
 	PingEvery  time.Duration // one neighbour is pinged so often
-	Detect     time.Duration // a dead one is noticed so long after its ping, the other dead ones a round trip later
+	HolderTurn int           // each so many-th time a holder in its place
+	RelayTurn  int           // and each so many-th time the relay; 0: it takes its turn as a neighbour
+	Detect     time.Duration // a dead one is noticed so long after its ping; so are the other dead ones, pinged then
+	Doubt      time.Duration // and where it is a neighbour, so much later: it is asked on the connection, too
 	Breadth    int           // servers that a reader asks for a record
 	Wide       int           // that it asks where those have none, while it is younger than Young
 	Young      time.Duration
@@ -60,23 +63,24 @@ type Model struct {
 // otherwise: docs/storm.md says which is which.
 func DefaultModel() Model {
 	return Model{
-		LogIn: 1150 * time.Microsecond, Proof: 900 * time.Microsecond, Put: 60 * time.Microsecond, LookUp: 15 * time.Microsecond,
+		LogIn: 1150 * time.Microsecond, Proof: 900 * time.Microsecond, Put: 200 * time.Microsecond, LookUp: 15 * time.Microsecond,
 		InCall: 500 * time.Microsecond, Refusal: 12 * time.Microsecond, Unread: time.Microsecond,
 		RefuseDial: 300 * time.Microsecond, Capacity: 0.5,
 		Link: 100_000, RTT: 100 * time.Millisecond, Loss: 0.01, Resend: 300 * time.Millisecond,
 		Able: 0.2, Serving: 0.05, StartIn: 500 * time.Millisecond,
-		Few: 64, Records: 2, Copies: 3, DialTrips: 2, StoreTrips: 2, ProofTrips: 3, Look: time.Second,
-		StepLimit: 400 * time.Millisecond, Sparse: 250 * time.Millisecond, Reader: 300 * time.Millisecond,
+		Few: 64, Records: 2, Copies: 3, DialTrips: 2, RelayTrips: 1, ProofTrips: 2, Look: time.Second,
+		StepLimit: 400 * time.Millisecond, Reader: 150 * time.Millisecond,
 		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
-		PingEvery: time.Second, Detect: 1400 * time.Millisecond, Breadth: 8, Wide: 24, Young: time.Minute,
+		PingEvery: time.Second, HolderTurn: 4, Detect: 1400 * time.Millisecond, Breadth: 8, Wide: 24, Young: time.Minute,
 	}
 }
 
 // perLogIn is the work that one whole log-in takes of all servers together: a
-// neighbour that dials back, a search for each record, and the servers that take it.
+// neighbour that dials back, a search for each record, and the servers that take it with
+// the questions of the search.
 func (m Model) perLogIn() time.Duration {
 	holders := time.Duration(m.Records * m.Copies)
-	return m.Refusal + m.LogIn + m.Proof + holders*(2*m.LookUp+m.Refusal+m.LogIn+m.Put)
+	return m.Refusal + m.LogIn + m.Proof + holders*(2*m.LookUp+m.Refusal+m.Put)
 }
 
 // WarmUp is w: the mean time from being in to serving, where nobody knew one before.
@@ -119,7 +123,7 @@ func (m Model) gate(factor float64, off storm.Options) storm.GateConfig {
 	cfg := storm.DefaultGateConfig()
 	cfg.Capacity, cfg.Off = m.Capacity, off
 	cfg.Cost = [storm.Classes]time.Duration{
-		storm.InCall: slower(m.InCall), storm.SetUp: slower(m.InCall), storm.Presence: slower(m.LogIn + m.Put),
+		storm.InCall: slower(m.InCall), storm.SetUp: slower(m.InCall), storm.Presence: slower(m.Put),
 		storm.LogIn: slower(m.LogIn + m.Proof), storm.LookUp: slower(m.LookUp), storm.Refresh: slower(m.LogIn),
 	}
 	cfg.Refusal, cfg.Unread = slower(m.Refusal), slower(m.Unread)

@@ -2,6 +2,7 @@ package stormlab
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/peerd/peerd/node/storm"
@@ -31,6 +32,7 @@ const (
 	naiveBase    = time.Second
 	naiveCap     = time.Minute
 	naiveAgain   = time.Minute
+	naiveTrips   = 2 // until a record is stored where there was no connection: handshake, put
 )
 
 func (s *sim) naiveStart(id uint32) {
@@ -112,13 +114,31 @@ func (s *sim) naiveHeard(e *event) {
 		s.keepRecord(n, e.from, uint16(e.x))
 		s.naiveStored(e.to, v, e.from)
 	case evLost:
-		s.others(e.to, n, e.from)
+		s.naiveOthers(e.to, n, e.from)
 		if v.state == naiveIn {
 			s.naiveDial(e.to)
 		}
 	default:
 	}
 	s.look(e.to)
+}
+
+// keepRecord notes that a server has the node's record, which names the relays
+// of this moment.
+func (s *sim) keepRecord(n *node, peer uint32, epoch uint16) {
+	s.relate(n, peer, epoch)
+	if s.now >= before {
+		s.tally.stored = bump(s.tally.stored, s.second()/60)
+	}
+	for r := range n.records {
+		if k := &n.records[r]; slices.Contains(k.near[:], peer) {
+			k.keep(peer)
+		}
+	}
+	for i := range n.rel {
+		n.listed[i] = n.rel[i].server
+	}
+	n.set(moved, false)
 }
 
 func (s *sim) naiveStore(id uint32, n *node, v *naive) {
@@ -149,5 +169,29 @@ func (s *sim) naiveStored(id uint32, v *naive, by uint32) {
 	if done && v.state == naiveStoring {
 		v.state, v.tries = naiveIn, 0
 		s.naiveTimer(id, naiveAgain)
+	}
+}
+
+// naiveLoss has a node notice after a while that a neighbour is gone.
+func (s *sim) naiveLoss(client uint32, n *node, id uint32) {
+	for _, r := range n.rel {
+		if r.server == id {
+			d := s.model.Detect + s.within(s.model.PingEvery)
+			s.at(d, event{kind: evLost, to: client, from: id, gen: n.gen})
+			return
+		}
+	}
+}
+
+// naiveOthers has the remaining dead neighbours of a node be noticed soon: whoever
+// loses one asks after the others at once.
+func (s *sim) naiveOthers(id uint32, n *node, first uint32) {
+	for i := range n.rel {
+		if r := n.rel[i]; r.server != nobody && r.server != first && !s.lets(r) {
+			s.at(s.model.RTT, event{kind: evLost, to: id, from: r.server, gen: n.gen})
+		}
+		if n.rel[i].server == first && !s.lets(n.rel[i]) {
+			n.rel[i].server = nobody
+		}
 	}
 }

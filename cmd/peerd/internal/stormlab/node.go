@@ -1,6 +1,7 @@
 package stormlab
 
 import (
+	"slices"
 	"time"
 
 	"github.com/peerd/peerd/node/storm"
@@ -14,15 +15,17 @@ type node struct {
 	backAt  time.Duration // when it was first back after from; -1 is not yet
 	readAt  time.Duration // when a third node finds its record; 0 is not yet known
 	lost    time.Duration // since when it is not back, for those who were; -1 is back
-	begun   time.Duration // of a search beside a dial; 0 is none
+	begun   time.Duration // of a search that nobody has wanted yet; 0 is none
+	walked  time.Duration // when the last search has all its answers
 	hears   time.Duration // when it hears that servers came near a neighbour; 0 is nothing
-	told    time.Duration // when the last search ended: it has asked whom it found
 	rel     [8]relation   // servers that let it in, as the node believes
-	listed  [8]uint32     // relays that the record names
+	listed  [8]uint32     // relays that the record names: one, but the baselines name all
 	records [maxRecords]record
 	server  int32 // index in servers; -1 is none
 	gen     uint16
 	related uint8
+	walks   uint8 // of the search under way, one for each record
+	version uint8 // of what the records say
 	flags   flag
 }
 
@@ -36,7 +39,8 @@ const (
 type record struct {
 	key  uint32
 	near [maxCopies]uint32 // servers that should have it, as the node believes
-	held [4]uint32         // servers that have it
+	is   [maxCopies]copied // what became of it there, as the node believes
+	held [4]uint32         // servers that have it as it is
 	next uint8             // place in held
 }
 
@@ -63,10 +67,13 @@ type flag uint32
 
 const (
 	up      flag = 1 << iota // it runs
-	able                     // it can be dialled
+	public                   // it can be dialled
+	able                     // it can, and can serve
 	serves                   // it serves, or will when it starts
 	slow                     // its work takes longer
 	moved                    // its old record names an old address
+	onRelay                  // it has a place on the relay that its record names
+	seeks                    // it waits for a search to end
 	counted                  // its time counts
 	stayed                   // it did not restart
 	was                      // it was back before
@@ -89,21 +96,24 @@ func (n *node) set(f flag, on bool) {
 
 // relate notes that a server has let the node in.
 func (s *sim) relate(n *node, peer uint32, epoch uint16) {
-	for i := range n.rel {
-		if n.rel[i].server == peer {
-			n.rel[i].epoch = epoch
-			return
-		}
+	if i := n.neighbour(peer); i >= 0 {
+		n.rel[i].epoch = epoch
+		return
 	}
-	place := int(n.related) % len(n.rel)
-	for i := range n.rel { // a dead one first
-		if !s.lets(n.rel[i]) {
-			place = i
-			break
-		}
+	place := n.neighbour(nobody)
+	if place < 0 { // a dead one first
+		place = slices.IndexFunc(n.rel[:], func(r relation) bool { return !s.lets(r) })
+	}
+	if place < 0 {
+		place = int(n.related) % len(n.rel)
 	}
 	n.rel[place] = relation{peer, epoch}
 	n.related++
+}
+
+// neighbour is the place of a server among those that let the node in; -1 is none.
+func (n *node) neighbour(server uint32) int {
+	return slices.IndexFunc(n.rel[:], func(r relation) bool { return r.server == server })
 }
 
 // lets says that a server runs and is the incarnation that let somebody in.
@@ -143,6 +153,10 @@ func (s *sim) start(id uint32) {
 	n.set(up, true)
 	if n.readAt = 0; s.shared == nil {
 		n.from = s.now
+	}
+	if s.policy == Ours { // what it stored before may lead to it, by luck: that does not count
+		n.set(moved, false)
+		n.renew()
 	}
 	boot := int(id) < s.model.Bootstrap
 	if n.is(serves) && (boot || s.off.Has(storm.ServeFirst) && !s.scenario.Cold && !n.is(fresh|elsewhere)) {

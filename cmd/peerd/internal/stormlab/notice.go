@@ -1,6 +1,7 @@
 package stormlab
 
 import (
+	"slices"
 	"time"
 
 	"github.com/peerd/peerd/node/storm"
@@ -28,59 +29,126 @@ func (s *sim) grows(id uint32, n *node) {
 	}
 }
 
-// noticeGrowth has a client hear of it when it pings that neighbour next.
+// noticeGrowth has a client hear of it when it pings that neighbour or holder next.
 func (s *sim) noticeGrowth(client, id uint32) {
 	n := &s.nodes[client]
-	if !n.is(up) {
-		return
-	}
-	known, place := 0, -1
-	for _, r := range n.rel {
-		if r.server == id {
-			place = known
-		}
-		if r.server != nobody {
-			known++
-		}
-	}
-	if place < 0 {
-		return
-	}
-	every, phase := s.model.PingEvery, n.from%s.model.PingEvery
-	turn := int((s.now - phase) / every) // of the last ping
-	at := time.Duration(turn+1+(place-(turn+1)%known+known)%known)*every + phase
-	if n.hears == 0 || at < n.hears {
+	in, known := s.nextPing(n, id)
+	if at := s.now + in; known && n.is(up) && (n.hears == 0 || at < n.hears) {
 		n.hears = at
-		s.at(at-s.now, event{kind: evGrown, to: client, gen: n.gen})
+		s.at(in, event{kind: evGrown, to: client, gen: n.gen})
 	}
 }
 
-// noticeLoss has a node notice after a while that a neighbour is gone.
+// nextPing is when a node pings a server next, if it does.
+func (s *sim) nextPing(n *node, id uint32) (in time.Duration, known bool) {
+	var room [len(n.rel) + maxHolders]uint32
+	near := room[:0]
+	for _, r := range n.rel {
+		if r.server != nobody {
+			near = append(near, r.server)
+		}
+	}
+	held := near[len(near):]
+	for r := range n.records {
+		for i, p := range n.records[r].near {
+			if n.records[r].is[i] != lacking && !slices.Contains(near, p) && !slices.Contains(held, p) {
+				held = append(held, p)
+			}
+		}
+	}
+	if !slices.Contains(near, id) && !slices.Contains(held, id) {
+		return 0, false
+	}
+	every, phase := s.model.PingEvery, n.from%s.model.PingEvery
+	t := int((s.now-phase)/every) + 1
+	for s.turn(n, t, near, held) != id {
+		t++
+	}
+	return time.Duration(t)*every + phase - s.now, true
+}
+
+// turn is whom a node pings the t-th time: its neighbours in turn, and now and then in
+// place of one of them its relay, or a server that holds its records and is no neighbour.
+func (s *sim) turn(n *node, t int, near, held []uint32) uint32 {
+	if often := s.model.RelayTurn; often > 0 && n.is(onRelay) {
+		if t%often == 0 {
+			return n.listed[0]
+		}
+		t -= t / often
+	}
+	of := t / s.model.HolderTurn
+	switch {
+	case len(near) == 0:
+		return held[t%len(held)]
+	case len(held) > 0 && t%s.model.HolderTurn == 0:
+		return held[of%len(held)]
+	default:
+		return near[(t-of)%len(near)]
+	}
+}
+
+// noticeLoss has a node notice with the next ping that a neighbour or a holder is gone.
 func (s *sim) noticeLoss(client, id uint32) {
 	n := &s.nodes[client]
 	if !n.is(up) {
 		return
 	}
-	for _, r := range n.rel {
-		if r.server == id {
-			d := s.model.Detect + s.within(s.model.PingEvery)
-			s.at(d, event{kind: evLost, to: client, from: id, gen: n.gen})
-			return
-		}
+	if s.policy != Ours {
+		s.naiveLoss(client, n, id)
+		return
+	}
+	if in, known := s.nextPing(n, id); known {
+		s.at(in, event{kind: evPing, to: client, from: id, gen: n.gen})
 	}
 }
 
-// others has the remaining dead neighbours of a node be noticed soon: whoever
-// loses one asks after the others at once.
-func (s *sim) others(id uint32, n *node, first uint32) {
-	for i := range n.rel {
-		if r := n.rel[i]; r.server != nobody && r.server != first && !s.lets(r) {
-			s.at(s.model.RTT, event{kind: evLost, to: id, from: r.server, gen: n.gen})
+// pings is a ping of a server that is gone: it has no answer, or one that tells that it
+// is another incarnation.
+func (s *sim) pings(e *event) {
+	d := s.model.Detect
+	switch {
+	case s.nodes[e.from].is(up):
+		d = s.model.RTT
+	case s.nodes[e.to].neighbour(e.from) >= 0:
+		d += s.model.Doubt
+	}
+	s.at(d, event{kind: evLost, to: e.to, from: e.from, gen: e.gen})
+}
+
+// loses has a node take a server for gone, and ping all others at once: they may be
+// gone, too. It says what that one was.
+func (s *sim) loses(id uint32, n *node, server uint32) (kind storm.EventKind, news bool) {
+	kind, news = storm.Unstored, n.holder(server, func(c copied) bool { return c != lacking })
+	if i := n.neighbour(server); i >= 0 {
+		if s.lets(n.rel[i]) {
+			return kind, false // the node has been there again since
 		}
-		if n.rel[i].server == first && !s.lets(n.rel[i]) {
-			n.rel[i].server = nobody
+		kind, news = storm.Lost, true
+		n.rel[i].server = nobody
+		if n.listed[0] == server {
+			n.set(onRelay, false)
+		}
+		if n.server >= 0 {
+			s.recorder(id).Left(s.now, &s.servers[n.server].gate, server)
 		}
 	}
+	for r := range n.records {
+		k := &n.records[r]
+		for i, p := range k.near {
+			switch {
+			case p == server:
+				k.is[i] = lacking
+			case news && k.is[i] != lacking && !s.nodes[p].is(up):
+				s.pings(&event{to: id, from: p, gen: n.gen})
+			}
+		}
+	}
+	for _, r := range n.rel {
+		if news && r.server != nobody && !s.lets(r) {
+			s.pings(&event{to: id, from: r.server, gen: n.gen})
+		}
+	}
+	return kind, news
 }
 
 // acquaint has two connected servers name each other.

@@ -72,9 +72,10 @@ type Result struct {
 
 // ModelResult is the model as printed beside each result.
 type ModelResult struct {
-	C0           float64 `json:"c0"` // log-ins per second that the bootstrap nodes serve
-	K            float64 `json:"k"`  // log-ins per second that one server serves
-	S            float64 `json:"s"`  // share of the nodes able to serve
+	C0           float64 `json:"c0"`     // log-ins per second that the bootstrap nodes serve
+	K            float64 `json:"k"`      // log-ins per second that one server serves
+	S            float64 `json:"s"`      // share of the nodes able to serve
+	Public       float64 `json:"public"` // share of the others that can be dialled
 	Serving      float64 `json:"serving"`
 	W            float64 `json:"w_s"`
 	RTT          float64 `json:"rtt_s"`
@@ -112,7 +113,7 @@ func (m Model) result(dead float64) ModelResult {
 	return ModelResult{
 		Processors: m.Machine.Processors, Steps: steps,
 
-		C0: m.C0(), K: m.K(), S: m.Able, Serving: m.Serving, W: m.WarmUp().Seconds(), RTT: m.RTT.Seconds(),
+		C0: m.C0(), K: m.K(), S: m.Able, Public: m.Public, Serving: m.Serving, W: m.WarmUp().Seconds(), RTT: m.RTT.Seconds(),
 		CostLogIn: us(m.LogIn), CostPut: us(m.Put), CostRefuse: us(m.Refusal), CostWhole: us(m.perLogIn()),
 		CostLookUp: us(m.LookUp), CostDialNo: us(m.RefuseDial), CostUnread: us(m.Unread), Capacity: m.Capacity,
 		Loss: m.Loss, DeadCache: dead, Slow: m.Slow, SlowFactor: m.SlowFactor, Moved: m.Moved,

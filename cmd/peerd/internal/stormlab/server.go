@@ -22,6 +22,7 @@ type server struct {
 	linkAt time.Duration // datagrams that may still arrive, and when that was counted
 	link   float64
 	calls  time.Duration // up to when the load of calls is accounted for
+	since  time.Duration // it serves
 	grown  time.Duration // not before this its clients hear of another new server
 
 	second  int // of the figures below
@@ -42,7 +43,7 @@ func (s *sim) open(id uint32, n *node) {
 	}
 	*v = server{
 		id: id, open: true, factor: v.factor, clients: v.clients[:0], line: storm.NewLine[work](lineLimit, s.off),
-		link: s.model.Link / 100, linkAt: s.now, calls: s.now, second: s.second(),
+		link: s.model.Link / 100, linkAt: s.now, calls: s.now, since: s.now, second: s.second(),
 	}
 	s.recorder(id).Open(s.now, &v.gate, cfg)
 	s.keys.set(id, true)
@@ -59,7 +60,9 @@ func (s *sim) open(id uint32, n *node) {
 func (s *sim) down(id uint32) {
 	n := &s.nodes[id]
 	n.set(up, false)
-	n.hears = 0
+	n.hears, n.begun, n.walks = 0, 0, 0
+	n.set(onRelay|seeks, false)
+	n.forget()
 	n.gen++
 	for i := range n.rel { // nobody knows it any more
 		n.rel[i].server = nobody

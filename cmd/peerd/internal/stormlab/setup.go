@@ -65,6 +65,7 @@ func (s *sim) populate() {
 		n.set(hostile, !boot && s.chance(sc.Attackers))
 		can := boot || (!n.is(hostile) && s.chance(m.Able))
 		n.set(able, can)
+		n.set(public, can || s.chance(m.Public))
 		n.set(serves, boot || can && (s.policy != Ours || !sc.Cold && !n.is(fresh) && s.chance(calm)))
 		n.set(slow, !boot && s.chance(m.Slow))
 		if boot {
@@ -171,19 +172,55 @@ func (s *sim) settle() {
 		}
 		n.set(up, true)
 		n.set(was, true)
-		if first := s.inside[s.rng.IntN(len(s.inside))]; first != id {
-			s.relate(n, first, s.nodes[first].gen)
-		}
+		s.befriend(id, n)
 		for _, p := range s.around(id, n) {
-			s.keepRecord(n, p, s.nodes[p].gen)
+			if s.policy == Ours {
+				n.entrust(p)
+				s.known(p, id)
+			} else {
+				s.keepRecord(n, p, s.nodes[p].gen)
+			}
 		}
 		for _, r := range n.rel {
 			if r.server != nobody {
-				v := &s.servers[s.nodes[r.server].server]
-				v.clients = append(v.clients, id)
+				s.known(r.server, id)
 			}
 		}
 	}
+}
+
+// befriend gives a node the neighbours that it has after a while, and its relay.
+func (s *sim) befriend(id uint32, n *node) {
+	want := 1
+	if s.policy == Ours {
+		want = min(s.joinerCfg.Want, len(s.inside)-1)
+	}
+	for int(n.related) < want {
+		if p := s.inside[s.rng.IntN(len(s.inside))]; p != id {
+			s.relate(n, p, s.nodes[p].gen)
+		}
+	}
+	if s.policy == Ours && !n.is(public) {
+		n.listed[0] = n.rel[0].server
+		n.set(onRelay, true)
+	}
+}
+
+// entrust has a server have those of a node's records that it is near to.
+func (n *node) entrust(server uint32) {
+	for r := range n.records {
+		k := &n.records[r]
+		if i := slices.Index(k.near[:], server); i >= 0 {
+			k.is[i] = given
+			k.keep(server)
+		}
+	}
+}
+
+// known has a server tell a node of what happens.
+func (s *sim) known(server, client uint32) {
+	v := &s.servers[s.nodes[server].server]
+	v.clients = append(v.clients, client)
 }
 
 // settled is how long a node that stays has been in, and twice that at most.
@@ -197,6 +234,7 @@ func (s *sim) settleJoiner(id uint32, n *node) {
 	}
 	var due time.Duration
 	at := before - settled - s.within(settled)
+	n.from = at
 	feed := func(ev storm.Event[uint32]) (find bool) {
 		s.acts = s.recorder(id).Step(at, &n.joiner, &ev, s.unit, s.acts[:0])
 		for _, a := range s.acts {
@@ -210,7 +248,11 @@ func (s *sim) settleJoiner(id uint32, n *node) {
 	peers := slices.Clone(s.around(id, n))
 	s.recorder(id).Start(at, &n.joiner, &s.joinerCfg, s.book(id))
 	feed(storm.Event[uint32]{Kind: storm.Started})
-	feed(storm.Event[uint32]{Kind: storm.Connected, Peer: n.rel[0].server})
+	for _, r := range n.rel {
+		if r.server != nobody {
+			feed(storm.Event[uint32]{Kind: storm.Connected, Peer: r.server})
+		}
+	}
 	for find := true; ; find = feed(storm.Event[uint32]{Kind: storm.Tick}) {
 		if find {
 			feed(storm.Event[uint32]{Kind: storm.Found, Peers: peers})

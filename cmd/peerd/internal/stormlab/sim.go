@@ -21,11 +21,16 @@ const (
 	evDial                  // a handshake reaches a server; x is the client's deadline
 	evConnected             // a node is connected
 	evRefused               // a node's handshake was refused
-	evStore                 // a record reaches a server; x is the client's deadline
-	evStored                // an acknowledgement reaches a node
+	evStore                 // a baseline's record reaches a server; x is the client's deadline
+	evStored                // a server has a node's records, as the node has heard
+	evNear                  // the last step of a search goes out; aux is the record
+	evGive                  // a question that a record goes with reaches a server; aux is the gift
+	evGave                  // its answer reaches the node; x is its index, or came
+	evRelay                 // a node has a place on a relay
 	evDone                  // a server's processor has finished a piece of work
 	evFound                 // a search has ended
-	evLost                  // a node notices that a neighbour is gone
+	evPing                  // a node pings a server that was gone
+	evLost                  // a node notices that a neighbour or a holder is gone
 	evProven                // a node is proven to be reachable
 	evDown                  // a node dies
 	evRole                  // a node considers serving
@@ -191,6 +196,16 @@ func (s *sim) happen(e *event) {
 		s.asked(e)
 	case evAnswer:
 		s.answered(e)
+	case evNear:
+		s.lastStep(e)
+	case evGive:
+		s.offered(e)
+	case evGave:
+		s.gave(e)
+	case evRelay:
+		s.placed(e)
+	case evPing:
+		s.pings(e)
 	case evDial, evStore, evMoved:
 		s.work(e)
 	case evConnected, evRefused, evStored, evLost, evFound, evGrown:

@@ -20,7 +20,7 @@ func (s *sim) isBack(n *node) bool {
 
 // rings says that the record names a way to the node that works.
 func (s *sim) rings(n *node) bool {
-	if n.is(able) {
+	if n.is(public) {
 		return !n.is(moved)
 	}
 	for _, r := range n.rel {

@@ -15,15 +15,15 @@ type work struct {
 	gen      uint16
 	kind     kind
 	class    storm.Class
-	stranger bool // not one of the nodes
-	fresh    bool // there was no connection before
-	unasked  bool
+	aux      uint8 // of a record: which
+	stranger bool  // not one of the nodes
+	fresh    bool  // there was no connection before
 }
 
 // lineLimit bounds the work that waits.
 const lineLimit = 64
 
-// work is a handshake or a record that reaches a server.
+// work is a handshake, or a record of a baseline, that reaches a server.
 func (s *sim) work(e *event) {
 	if int(e.to) >= len(s.nodes) {
 		return
@@ -37,7 +37,7 @@ func (s *sim) work(e *event) {
 	w := work{came: s.now, deadline: time.Duration(e.x) - s.model.RTT, client: e.from, gen: e.gen, kind: e.kind, class: storm.Class(e.aux)}
 	switch e.kind {
 	case evStore:
-		w.cost, w.class, w.unasked = s.model.Put, storm.Presence, e.aux&besideSearch != 0
+		w.cost, w.class = s.model.Put, storm.Presence
 		if w.fresh = !s.connected(n, e.to); w.fresh {
 			w.cost += s.model.LogIn
 		}
@@ -129,11 +129,7 @@ func (s *sim) done(e *event) {
 		useful = 0
 	}
 	v.charge(s, w.cost, useful)
-	switch {
-	case s.policy != Ours:
-	case w.unasked:
-		s.recorder(v.id).Spent(s.now, &v.gate, w.class, w.cost)
-	default:
+	if s.policy == Ours {
 		s.recorder(v.id).Finished(s.now, &v.gate, w.class, w.cost)
 	}
 	switch {
@@ -151,13 +147,17 @@ func (s *sim) reply(v *server, w *work) {
 	if n.gen != w.gen || n.is(hostile) {
 		return
 	}
+	if w.kind == evGive {
+		s.stored(v, w)
+		return
+	}
 	e := event{to: w.client, from: v.id, gen: w.gen, x: int64(s.nodes[v.id].gen), kind: evStored}
 	trips := 0
 	switch {
 	case w.kind == evDial:
 		e.kind, trips = evConnected, s.model.DialTrips-1
 	case w.fresh:
-		trips, e.aux = s.model.StoreTrips-1, anew
+		trips, e.aux = naiveTrips-1, anew
 	}
 	v.clients = append(v.clients, w.client)
 	s.at(s.way()+s.trips(trips), e)
