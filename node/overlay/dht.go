@@ -119,36 +119,52 @@ func (o *Overlay) closest(ctx context.Context, key string) {
 	_, _ = o.dht.GetClosestPeers(walk, key)
 }
 
-// refreshLoop asks a neighbour whom there is and looks the own neighbourhood up now and
-// then; with it, the peer cache is written. A server does so soon after its start, so
-// that those nearest to it know of it, but not while a storm lasts: they have others to
-// serve.
+// refreshLoop looks the own neighbourhood up now and then. A server does so soon after it
+// began to serve, so that those nearest to it know of it, but not while a storm lasts: they
+// have others to serve. A client only asks a neighbour again whom there is.
 func (o *Overlay) refreshLoop() {
-	wait := storm.Spread(introduceAfter, unit())
-	if !o.Serving() {
-		if !o.sleep(storm.Spread(widenAfter, unit())) {
+	wait, begun := storm.Spread(introduceAfter, unit()), o.Serving()
+	if !begun {
+		wait = storm.Spread(widenAfter, unit())
+	}
+	for {
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-o.promoted:
+			wait, begun = storm.Spread(introduceAfter, unit()), true
+			t.Stop()
+			continue
+		case <-o.ctx.Done():
+			t.Stop()
 			return
 		}
-		o.widen()
 		wait = storm.Spread(refreshEvery, unit())
-	}
-	for o.sleep(wait) {
-		wait = storm.Spread(refreshEvery, unit())
-		if o.Load().Storm {
+		switch {
+		case !begun:
+			o.widen()
+			begun = true
+		case o.Load().Storm:
 			wait = storm.Spread(stormFor, unit())
-			continue
+		default:
+			o.refresh()
 		}
-		o.widen()
-		if o.Serving() {
-			o.closest(o.ctx, string(o.host.ID()))
-		} else {
-			o.lookRound(o.host.ID(), bucketSize)
-		}
-		if far, err := o.dht.RoutingTable().GenRandPeerID(0); err == nil {
-			o.lookRound(far, Neighbours)
-		}
-		o.saveCache()
 	}
+}
+
+// refresh asks a neighbour whom there is, looks the own neighbourhood up and some other
+// place, and writes the peer cache.
+func (o *Overlay) refresh() {
+	o.widen()
+	if o.Serving() {
+		o.closest(o.ctx, string(o.host.ID()))
+	} else {
+		o.lookRound(o.host.ID(), bucketSize)
+	}
+	if far, err := o.dht.RoutingTable().GenRandPeerID(0); err == nil {
+		o.lookRound(far, Neighbours)
+	}
+	o.saveCache()
 }
 
 // lookRound asks for the n nearest to a place, and enters those that answer in the

@@ -105,7 +105,7 @@ func (d *door) serve(from netip.AddrPort, q gate.Question, later func(gate.Answe
 	}
 	ask := storm.Question[peer.ID]{
 		From: q.From, Class: class, Prefix: prefix(from.Addr()), Serves: q.Serves,
-		Ticket: len(q.Ticket) > 0 && d.keys.TicketHolds(q.Ticket, q.From, d.o.now()),
+		Ticket: len(q.Ticket) > 0 && d.keys.TicketHolds(q.Ticket, q.From, d.o.now()), Gift: holds,
 	}
 	if len(q.Slot) > 0 {
 		ask.Slot = d.keys.SlotDue(q.Slot, q.From, from.Addr())
@@ -124,7 +124,7 @@ func (d *door) serve(from netip.AddrPort, q gate.Question, later func(gate.Answe
 			d.o.shelf.put(q.Record, out, later)
 			return out, false
 		case comes:
-			d.await(from, class)
+			d.await(from, ask.Pays())
 		}
 	}
 	return out, true

@@ -271,7 +271,7 @@ func TestDeadNeighbourIsNoticed(t *testing.T) {
 	server := member(t, true)
 	client := member(t, false, server)
 	eventually(t, "joined", func() bool { return len(client.neighbours()) == 1 })
-	if !client.there(server.host.ID()) {
+	if !client.there(server.host.ID(), nil) {
 		t.Error("a neighbour that is there is taken for gone")
 	}
 	var w watched

@@ -205,7 +205,9 @@ func (o *Overlay) heardFrom(a gate.Answer) *storm.Answer[peer.ID] {
 func (o *Overlay) logIn(p peer.ID) storm.Event[peer.ID] {
 	ctx, cancel := context.WithTimeout(o.ctx, dialLimit)
 	defer cancel()
-	o.scout(p, nil)
+	if len(o.neighbours()) == 0 { // else the records are where they should be, or looked after
+		o.scout(p, nil)
+	}
 	info := peer.AddrInfo{ID: p, Addrs: o.knownAddrs(p)}
 	err := o.meet(ctx, info)
 	if err == nil && !o.isServer(p) {

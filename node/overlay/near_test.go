@@ -163,7 +163,7 @@ func TestAHolderThatDiesIsNoticed(t *testing.T) {
 	if a, err := phone.offer(t.Context(), to, false); err != nil || !a.Come {
 		t.Fatalf("%+v, %v", a, err)
 	}
-	if held := phone.holdersApart(); !slices.Equal(held, []peer.ID{to}) || !phone.there(to) {
+	if held := phone.holdersApart(); !slices.Equal(held, []peer.ID{to}) || !phone.there(to, nil) {
 		t.Errorf("%v hold the record", held)
 	}
 	_ = server.Close()

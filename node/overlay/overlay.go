@@ -82,6 +82,8 @@ type Overlay struct {
 	dht    *dht.IpfsDHT
 	local  *records.ValueStore
 	server atomic.Bool
+	// promoted has the server that this member has become make itself known.
+	promoted chan struct{}
 
 	cache    *cache
 	members  *members
@@ -119,7 +121,7 @@ func Open(cfg Config) (*Overlay, error) {
 		o.trace = trace.NewRecorder[peer.ID](cfg.Trace)
 	}
 	o.join.events = make(chan storm.Event[peer.ID], happenings)
-	o.keeping.begun = make(chan struct{})
+	o.keeping.begun, o.promoted = make(chan struct{}), make(chan struct{}, 1)
 	o.asker.o = o
 	if err := o.open(); err != nil {
 		o.Close()

@@ -146,6 +146,13 @@ func (r *reach) lost(p peer.ID) {
 	r.wake()
 }
 
+// through is the relay through which alone others reach us; "" is none.
+func (r *reach) through() peer.ID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.relay
+}
+
 // mayServe says that this member can be reached by anybody and may become a server.
 func (r *reach) mayServe() bool {
 	r.mu.Lock()

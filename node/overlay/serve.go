@@ -20,6 +20,10 @@ func (o *Overlay) Promote() error {
 	}
 	o.log.Info("became a server")
 	o.storeLocally(o.refreshRecords())
+	select {
+	case o.promoted <- struct{}{}:
+	default:
+	}
 	o.changed()
 	return nil
 }

@@ -14,19 +14,18 @@ import (
 )
 
 // A server that dies without a word leaves connections behind that look open for
-// half a minute. So the neighbours are pinged in turn, one a second, and now and then in
-// place of one of them a server that holds our records; when one is gone all others are
-// pinged at once, as they may be, too.
+// half a minute. So the neighbours are pinged in turn, one a second, and in place of one of
+// them now and then a server that holds our records, or the one through which alone others
+// reach us. When one does not answer at once all others are pinged, as they may be gone, too.
 const (
 	pingEvery = time.Second
-	// holderEvery pings one is of a holder: of three one may be missing, of neighbours none.
-	holderEvery = 4
-	// pingTries pings without a pong, each given pingLimit, make a neighbour gone.
-	pingTries = 2
-	pingLimit = 500 * time.Millisecond // and twice the usual round trip
-	// streamLimit bounds the last question, on the connection itself: who is only
-	// overloaded must not lose all connections for it.
-	streamLimit = 1500 * time.Millisecond
+	// holderEvery pings one is of a holder: of three one may be missing, of neighbours none;
+	// relayEvery pings one is of the relay.
+	holderEvery, relayEvery = 4, 2
+	pingLimit               = 300 * time.Millisecond // and twice the usual round trip
+	// streamLimit bounds the second question, on the connection itself and by a second ping:
+	// who is only overloaded, or heard neither, must not lose all connections for it.
+	streamLimit = time.Second
 	// leniency is how many times as long as this process itself was kept waiting for the
 	// processor lately a neighbour may take beyond all that: it may share the machine.
 	leniency   = 4
@@ -41,32 +40,49 @@ type watched struct {
 	strain time.Duration // how late this process's own timers are, halved each second
 }
 
-// watchLoop pings neighbours in turn.
+// watchLoop pings neighbours and holders in turn.
 func (o *Overlay) watchLoop() {
-	for turn := 0; ; turn++ {
+	var r round
+	for {
 		begun := time.Now()
 		if !o.sleep(pingEvery) {
 			return
 		}
 		o.watched.late(time.Since(begun) - pingEvery)
 		neighbours, holders := o.neighbours(), o.holdersApart()
-		var whom peer.ID
-		switch {
-		case len(holders) > 0 && (turn%holderEvery == 0 || len(neighbours) == 0):
-			whom = holders[turn/holderEvery%len(holders)]
-		case len(neighbours) > 0:
-			whom = neighbours[turn%len(neighbours)]
-		default:
+		whom := r.next(neighbours, holders, o.reach.through())
+		if whom == "" {
 			continue
 		}
-		if !o.there(whom) {
-			var wg sync.WaitGroup
+		var others sync.WaitGroup
+		o.there(whom, func() {
 			for _, p := range slices.Concat(neighbours, holders) {
-				wg.Go(func() { o.there(p) })
+				if p != whom {
+					others.Go(func() { o.there(p, nil) })
+				}
 			}
-			wg.Wait()
-		}
+		})
+		others.Wait()
 	}
+}
+
+// round is whose turn it is to be pinged.
+type round struct{ tick, neighbour, holder int }
+
+// next takes the next one of neighbours, holders and the relay, "" where there is none.
+func (r *round) next(neighbours, holders []peer.ID, relay peer.ID) (whom peer.ID) {
+	r.tick++
+	switch {
+	case len(holders) > 0 && (r.tick%holderEvery == 0 || len(neighbours) == 0):
+		r.holder++
+		return holders[r.holder%len(holders)]
+	case relay != "" && r.tick%relayEvery == 1:
+		return relay
+	case len(neighbours) > 0:
+		r.neighbour++
+		return neighbours[r.neighbour%len(neighbours)]
+	}
+	return ""
 }
 
 // holdersApart lists the servers that hold own records and are not connected.
@@ -75,32 +91,28 @@ func (o *Overlay) holdersApart() []peer.ID {
 }
 
 // there pings a neighbour or holder. One that is gone or was started anew is so for the
-// policy from now on, and connections to it are closed. A neighbour that answers no ping,
-// but a stream, stays: UDP may be cut.
-func (o *Overlay) there(p peer.ID) bool {
+// policy from now on, and connections to it are closed. doubt, if not nil, is called when
+// it does not answer at once. A neighbour that answers no ping, but a stream, stays: UDP
+// may be cut.
+func (o *Overlay) there(p peer.ID, doubt func()) bool {
 	addr, ok := o.pingAddr(p)
 	if !ok {
 		return true
 	}
-	if !o.members.has(p) {
-		return o.holds(p, addr)
-	}
-	if o.pings(p, addr) {
+	strained := leniency * o.watched.strained()
+	is := o.ping(p, addr, pingLimit+strained+2*o.host.Peerstore().LatencyEWMA(p))
+	if is == present {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(o.ctx, streamLimit+leniency*o.watched.strained())
-	defer cancel()
-	if Answers(ctx, o.host, p) || o.ctx.Err() != nil {
+	if doubt != nil {
+		doubt()
+	}
+	if is == absent && o.answersAfterAll(p, addr, streamLimit+strained) || o.ctx.Err() != nil {
 		return true
 	}
-	_ = o.host.Network().ClosePeer(p)
-	return false
-}
-
-// holds pings a holder that is not connected. One that does not answer holds nothing.
-func (o *Overlay) holds(p peer.ID, addr netip.AddrPort) bool {
-	if o.pings(p, addr) {
-		return true
+	if o.members.has(p) {
+		_ = o.host.Network().ClosePeer(p)
+		return false
 	}
 	o.watched.forget(p)
 	o.keeping.lost(p)
@@ -108,26 +120,51 @@ func (o *Overlay) holds(p peer.ID, addr netip.AddrPort) bool {
 	return false
 }
 
-// pings says that a process answers pings, and is the one that it was.
-func (o *Overlay) pings(p peer.ID, addr netip.AddrPort) bool {
-	limit := pingLimit + leniency*o.watched.strained() + 2*o.host.Peerstore().LatencyEWMA(p)
-	for range pingTries {
-		ctx, cancel := context.WithTimeout(o.ctx, limit)
-		boot, err := o.asker.port.Ping(ctx, addr)
-		cancel()
-		if o.ctx.Err() != nil {
+// answersAfterAll asks on the connection, where there is one, and by a second ping.
+func (o *Overlay) answersAfterAll(p peer.ID, addr netip.AddrPort, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(o.ctx, limit)
+	defer cancel()
+	ways := []func() bool{func() bool { return o.ping(p, addr, limit) == present }}
+	if o.members.has(p) {
+		ways = append(ways, func() bool { return Answers(ctx, o.host, p) })
+	}
+	answers := make(chan bool, len(ways))
+	for _, ask := range ways {
+		go func() { answers <- ask() }()
+	}
+	for range ways {
+		if <-answers {
 			return true
 		}
-		if err != nil {
-			continue
-		}
-		same, grown := o.watched.same(p, boot)
-		if grown {
-			o.tell(storm.Event[peer.ID]{Kind: storm.Grown, Peer: p})
-		}
-		return same
 	}
 	return false
+}
+
+// pinged is what a ping tells.
+type pinged uint8
+
+const (
+	absent  pinged = iota // no answer
+	present               // the process known
+	another               // another one than before
+)
+
+// ping asks whether a process is there, and is the one that it was.
+func (o *Overlay) ping(p peer.ID, addr netip.AddrPort, limit time.Duration) pinged {
+	ctx, cancel := context.WithTimeout(o.ctx, limit)
+	defer cancel()
+	boot, err := o.asker.port.Ping(ctx, addr)
+	if err != nil {
+		return absent
+	}
+	same, grown := o.watched.same(p, boot)
+	if grown {
+		o.tell(storm.Event[peer.ID]{Kind: storm.Grown, Peer: p})
+	}
+	if !same {
+		return another
+	}
+	return present
 }
 
 // pingAddr is where a neighbour's QUIC connection goes, or a holder was asked.

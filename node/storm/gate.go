@@ -242,7 +242,7 @@ func (g *Gate[P]) admit(now Moment, q *Question[P]) bool {
 	if c == LogIn && !due && g.refersFirst(now) {
 		own = false // there is room elsewhere
 	}
-	cost := g.cost[c]
+	cost := g.cost[q.Pays()]
 	switch {
 	case own:
 		g.own[c] -= cost

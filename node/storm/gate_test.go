@@ -95,7 +95,7 @@ func TestReservedSharesAreKept(t *testing.T) {
 			if now >= next {
 				next += gap
 				asked++
-				q := Question[uint32]{From: rnd.Uint32(), Class: c}
+				q := Question[uint32]{Gift: true, From: rnd.Uint32(), Class: c}
 				if g.admit(now, &q) {
 					let += cfg.Cost[c]
 				}

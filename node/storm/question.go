@@ -15,6 +15,18 @@ type Question[P comparable] struct {
 	Serves bool
 	// Ticket: the asker was here before, and the driver has checked its ticket.
 	Ticket bool
+	// Gift: it brings the record that it is about, and nobody connects for it. A question
+	// to publish without one is of a node that lost its neighbours and comes again.
+	Gift bool
+}
+
+// Pays is the class whose work a question is let in for: who comes again does all that a
+// log-in does, however important.
+func (q *Question[P]) Pays() Class {
+	if q.Class == Presence && !q.Gift {
+		return LogIn
+	}
+	return min(q.Class, Refresh)
 }
 
 // Verdict is the gist of an answer.

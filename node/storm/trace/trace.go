@@ -77,6 +77,7 @@ type entry struct {
 	Slot   storm.Moment `json:"slot,omitempty"`
 	Serves bool         `json:"serves,omitempty"`
 	Ticket bool         `json:"ticket,omitempty"`
+	Gift   bool         `json:"gift,omitempty"`
 	Cost   storm.Moment `json:"cost,omitempty"`
 	// Refused: what the role saw was a refusal.
 	Refused bool `json:"refused,omitempty"`

@@ -128,6 +128,7 @@ func (s *sim) offered(e *event) {
 	i := s.answer()
 	a := &s.answers[i]
 	q := s.question(e.from, storm.Presence, 0)
+	q.Gift = true
 	answered := s.ask(v, &q, a)
 	switch {
 	case !answered:

@@ -68,23 +68,24 @@ func (s *sim) nextPing(n *node, id uint32) (in time.Duration, known bool) {
 }
 
 // turn is whom a node pings the t-th time: its neighbours in turn, and now and then in
-// place of one of them its relay, or a server that holds its records and is no neighbour.
+// place of one of them a server that holds its records and is no neighbour, or its relay.
 func (s *sim) turn(n *node, t int, near, held []uint32) uint32 {
-	if often := s.model.RelayTurn; often > 0 && n.is(onRelay) {
-		if t%often == 0 {
-			return n.listed[0]
-		}
-		t -= t / often
-	}
 	of := t / s.model.HolderTurn
+	often := s.model.RelayTurn
+	relayed := often > 0 && n.is(onRelay)
 	switch {
-	case len(near) == 0:
-		return held[t%len(held)]
-	case len(held) > 0 && t%s.model.HolderTurn == 0:
+	case len(held) > 0 && (t%s.model.HolderTurn == 0 || len(near) == 0):
 		return held[of%len(held)]
-	default:
-		return near[(t-of)%len(near)]
+	case relayed && t%often == 1:
+		return n.listed[0]
 	}
+	if len(held) == 0 {
+		of = 0
+	}
+	if relayed {
+		of += (t + often - 1) / often
+	}
+	return near[(t-of)%len(near)]
 }
 
 // noticeLoss has a node notice with the next ping that a neighbour or a holder is gone.
@@ -103,20 +104,50 @@ func (s *sim) noticeLoss(client, id uint32) {
 }
 
 // pings is a ping of a server that is gone: it has no answer, or one that tells that it
-// is another incarnation.
+// is another incarnation. Then all others are pinged, as they may be gone, too.
 func (s *sim) pings(e *event) {
-	d := s.model.Detect
-	switch {
-	case s.nodes[e.from].is(up):
-		d = s.model.RTT
-	case s.nodes[e.to].neighbour(e.from) >= 0:
-		d += s.model.Doubt
+	n := &s.nodes[e.to]
+	if n.gen != e.gen || !n.is(up) {
+		return
 	}
-	s.at(d, event{kind: evLost, to: e.to, from: e.from, gen: e.gen})
+	doubt, lost := s.model.Doubt, s.model.Detect
+	if s.nodes[e.from].is(up) {
+		doubt, lost = s.model.RTT, s.model.RTT
+	}
+	s.at(lost, event{kind: evLost, to: e.to, from: e.from, gen: e.gen})
+	if e.aux != alone {
+		s.pingOthers(e.to, n, e.from, doubt)
+	}
 }
 
-// loses has a node take a server for gone, and ping all others at once: they may be
-// gone, too. It says what that one was.
+// alone is the aux of a ping that has no other follow.
+const alone = 1
+
+// pingOthers has a node ping, after a while, those of its neighbours and holders that are
+// gone, but one.
+func (s *sim) pingOthers(id uint32, n *node, first uint32, in time.Duration) {
+	ping := func(server uint32) {
+		if server != first && server != nobody {
+			s.at(in, event{kind: evPing, to: id, from: server, gen: n.gen, aux: alone})
+		}
+	}
+	for r := range n.records {
+		k := &n.records[r]
+		for i, p := range k.near {
+			if k.is[i] != lacking && !s.nodes[p].is(up) {
+				ping(p)
+			}
+		}
+	}
+	for _, r := range n.rel {
+		if !s.lets(r) {
+			ping(r.server)
+		}
+	}
+}
+
+// loses has a node take a server for gone. It says what that one was. What came to be a
+// neighbour or holder since the ping, and is gone as well, has its turn soon.
 func (s *sim) loses(id uint32, n *node, server uint32) (kind storm.EventKind, news bool) {
 	kind, news = storm.Unstored, n.holder(server, func(c copied) bool { return c != lacking })
 	if i := n.neighbour(server); i >= 0 {
@@ -135,18 +166,13 @@ func (s *sim) loses(id uint32, n *node, server uint32) (kind storm.EventKind, ne
 	for r := range n.records {
 		k := &n.records[r]
 		for i, p := range k.near {
-			switch {
-			case p == server:
+			if p == server {
 				k.is[i] = lacking
-			case news && k.is[i] != lacking && !s.nodes[p].is(up):
-				s.pings(&event{to: id, from: p, gen: n.gen})
 			}
 		}
 	}
-	for _, r := range n.rel {
-		if news && r.server != nobody && !s.lets(r) {
-			s.pings(&event{to: id, from: r.server, gen: n.gen})
-		}
+	if news {
+		s.pingOthers(id, n, server, s.model.PingEvery)
 	}
 	return kind, news
 }

@@ -20,6 +20,14 @@ type work struct {
 	fresh    bool  // there was no connection before
 }
 
+// pays is the class whose cost the gate took for it.
+func (w *work) pays() storm.Class {
+	if w.kind == evDial && w.class == storm.Presence {
+		return storm.LogIn
+	}
+	return w.class
+}
+
 // lineLimit bounds the work that waits.
 const lineLimit = 64
 
@@ -130,7 +138,7 @@ func (s *sim) done(e *event) {
 	}
 	v.charge(s, w.cost, useful)
 	if s.policy == Ours {
-		s.recorder(v.id).Finished(s.now, &v.gate, w.class, w.cost)
+		s.recorder(v.id).Finished(s.now, &v.gate, w.pays(), w.cost)
 	}
 	switch {
 	case w.kind == evMoved:
