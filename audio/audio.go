@@ -48,6 +48,9 @@ type Encoder interface {
 	// SetExpectedLoss tells the encoder the loss it should arm its in-band
 	// forward error correction for, in percent.
 	SetExpectedLoss(percent int) error
+	// SetEffort says whether to take the processor time that the best sound needs, as an
+	// encoder does at first, or about half of it.
+	SetEffort(full bool) error
 	Close() error
 }
 

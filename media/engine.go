@@ -54,6 +54,7 @@ type Engine struct {
 	cert webrtc.Certificate
 	main *socket
 
+	encoding atomic.Int32 // sessions that have an encoder
 	strained atomic.Int64 // Unix ns of the last frame that had to wait for the processor
 
 	mu       sync.Mutex

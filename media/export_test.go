@@ -38,6 +38,7 @@ func (s *Session) Protect(depth int, repeat bool) {
 // was read, in a session that was started with Echo, so that none runs.
 func (s *Session) FrameSender(encoder audio.Encoder) func(pcm []int16) {
 	s.encoder = encoder
+	s.engine.encoding.Add(1)
 	packet := make([]byte, audio.MaxPacket)
 	var pad keypad
 	timestamp := randomTimestamp()

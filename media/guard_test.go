@@ -299,6 +299,11 @@ func TestManySessionsBetweenTheSameTwoEngines(t *testing.T) {
 	for i, c := range cards {
 		await(t, "everyone hears his own echo", func() bool { return power(tail(c, time.Second/2), float64(300+100*i)) > 0.9 })
 	}
+	await(t, "the encoders of many calls save processor time", func() bool { return codec.Thrifty() == calls })
+	for _, p := range pairs[:calls/2] {
+		_ = p[0].Session.Close()
+	}
+	await(t, "those of few do not", func() bool { return codec.Thrifty() == 0 })
 }
 
 func TestHoldMuteAndDigits(t *testing.T) {

@@ -189,6 +189,7 @@ func (s *Session) openCodecs() (err error) {
 	if s.encoder, err = s.cfg.Encoder(); err != nil {
 		return fmt.Errorf("opening the encoder: %w", err)
 	}
+	s.engine.encoding.Add(1)
 	if s.decoder, err = s.cfg.Decoder(); err != nil {
 		return fmt.Errorf("opening the decoder: %w", err)
 	}
@@ -200,6 +201,7 @@ func (s *Session) closeCodecs() {
 	if s.encoder != nil {
 		_ = s.encoder.Close()
 		s.encoder = nil
+		s.engine.encoding.Add(-1)
 	}
 	if s.decoder != nil {
 		_ = s.decoder.Close()

@@ -21,6 +21,10 @@ type sendPath struct {
 	digits  []byte // event codes still to be sent
 }
 
+// fullEffort calls of a process at most are encoded as well as possible: with more, what
+// the processor gains is worth more than what they lose.
+const fullEffort = 4
+
 // send reads frames from the microphone until it is closed: read, encode,
 // write RTP. All buffers are made here, none per frame.
 func (s *Session) send(stream audio.Stream) {
@@ -29,6 +33,7 @@ func (s *Session) send(stream audio.Stream) {
 	var clock lateClock
 	var pad keypad
 	var now plan
+	thrifty := false
 	for timestamp := randomTimestamp(); ; timestamp += audio.FrameSamples {
 		frame := pcm[len(pcm) : len(pcm)+audio.FrameSamples]
 		if now.repeat { // half a frame later than the last
@@ -43,6 +48,10 @@ func (s *Session) send(stream audio.Stream) {
 		}
 		if len(pcm) == 0 { // between two packets
 			s.keepTo(&now, s.plan.Load())
+			if many := s.engine.encoding.Load() > fullEffort; many != thrifty {
+				thrifty = many
+				_ = s.encoder.SetEffort(!many)
+			}
 		}
 		if pcm = pcm[:len(pcm)+audio.FrameSamples]; len(pcm) >= now.frames*audio.FrameSamples {
 			begin := timestamp - uint32(len(pcm)-audio.FrameSamples)

@@ -13,10 +13,13 @@ import (
 // Codec makes encoders and decoders that carry the upper eight bits of every
 // fourth sample: 240 bytes a frame, no delay, loss is silence. It counts what is
 // open.
-type Codec struct{ open atomic.Int64 }
+type Codec struct{ open, thrifty atomic.Int64 }
 
 // Open is the number of encoders and decoders that were not closed.
 func (c *Codec) Open() int { return int(c.open.Load()) }
+
+// Thrifty is the number of encoders that were told to save processor time.
+func (c *Codec) Thrifty() int { return int(c.thrifty.Load()) }
 
 // Encoder fits media.SessionConfig.
 func (c *Codec) Encoder() (audio.Encoder, error) { c.open.Add(1); return &coder{c: c}, nil }
@@ -28,8 +31,9 @@ func (c *Codec) Decoder() (audio.Decoder, error) { c.open.Add(1); return &coder{
 const every = 4
 
 type coder struct {
-	c      *Codec
-	closed bool
+	c       *Codec
+	closed  bool
+	thrifty bool
 }
 
 func (coder) Encode(pcm []int16, out []byte) (int, error) {
@@ -41,6 +45,19 @@ func (coder) Encode(pcm []int16, out []byte) (int, error) {
 
 func (coder) SetBitrate(int) error      { return nil }
 func (coder) SetExpectedLoss(int) error { return nil }
+
+// SetEffort notes how many were told to save processor time, as Thrifty tells.
+func (c *coder) SetEffort(full bool) error {
+	if c.thrifty == full {
+		c.thrifty = !full
+		if full {
+			c.c.thrifty.Add(-1)
+		} else {
+			c.c.thrifty.Add(1)
+		}
+	}
+	return nil
+}
 
 func (coder) Decode(packet []byte, pcm []int16) (int, error) {
 	if n := len(packet) * every; n == 0 || n%audio.FrameSamples != 0 || n > len(pcm) {
@@ -59,6 +76,7 @@ func (coder) Conceal(pcm []int16)          { clear(pcm) }
 
 func (c *coder) Close() error {
 	if !c.closed {
+		_ = c.SetEffort(true)
 		c.closed = true
 		c.c.open.Add(-1)
 	}
