@@ -187,8 +187,9 @@ func race[A any](ctx context.Context, k *asker, addrs []netip.AddrPort, ask func
 			addr := addrs[next]
 			next, running = next+1, running+1
 			go func() {
-				a, err := ask(ctx, addr)
-				results <- result{a, err}
+				var r result
+				r.answer, r.err = ask(ctx, addr)
+				results <- r
 			}()
 		}
 	}

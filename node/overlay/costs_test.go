@@ -72,6 +72,8 @@ func TestCrowdProcess(t *testing.T) {
 		do = puts(t, *server)
 	case "give":
 		do = gifts(t, *server)
+	case "read":
+		do = reads(t, *server)
 	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		n, err := strconv.Atoi(in.Text())
@@ -173,13 +175,39 @@ func gifts(t *testing.T, server peer.AddrInfo) job {
 		t.Fatal(err)
 	}
 	for i := range list {
-		name := fmt.Sprintf("/pa/%052d", i)
 		value := append(bytes.Clone(public), make([]byte, 600-len(public)-ed25519.SignatureSize)...)
 		value = append(value, ed25519.Sign(private, value)...)
-		list[i] = gate.Question{Class: uint8(storm.Presence), Record: &gate.Record{Name: name, Value: value}}
+		list[i] = gate.Question{Class: uint8(storm.Presence), Record: &gate.Record{Name: giftName(i), Value: value}}
 	}
 	return questions(t, server, list...)
 }
+
+// reads asks for the records of gifts, one after the other.
+func reads(t *testing.T, server peer.AddrInfo) job {
+	give := gifts(t, server)
+	if err := give(4 * shelfMemory); err != nil {
+		t.Fatal(err)
+	}
+	at, _ := udpAddr(server.Addrs[0])
+	conn, err := net.ListenUDP("udp4", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := gate.Packets(conn)
+	port := gate.NewPort([]gate.Conn{own}, func(*net.UDPAddr) net.Addr { return own.LocalAddr() }, nil, nil)
+	return func(n int) error {
+		for i := range n {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			value, err := port.Read(ctx, at, giftName(i%(4*shelfMemory)))
+			if cancel(); err != nil || len(value) == 0 {
+				return fmt.Errorf("%d bytes were read: %w", len(value), err)
+			}
+		}
+		return nil
+	}
+}
+
+func giftName(i int) string { return fmt.Sprintf("/pa/%052d", i) }
 
 // signed accepts what is signed by the key that it begins with.
 type signed struct{ anything }
@@ -326,6 +354,15 @@ func BenchmarkGift(b *testing.B) {
 	})
 	admitAll(server.door)
 	perJob(b, "give", server)
+}
+
+// BenchmarkRead is a record of 600 bytes read from the disk for somebody.
+func BenchmarkRead(b *testing.B) {
+	server := memberWith(b, func(cfg *Config) {
+		cfg.Server, cfg.Memory, cfg.Validators = true, false, record.NamespacedValidator{"pa": signed{}}
+	})
+	admitAll(server.door)
+	perJob(b, "read", server)
 }
 
 // someServers makes up servers.

@@ -145,8 +145,10 @@ func (d *door) read(from netip.AddrPort, name string, later func(value []byte)) 
 		return
 	}
 	ask := storm.Question[peer.ID]{Class: storm.LookUp, Prefix: prefix(from.Addr())}
-	if _, verdict := d.decide(&ask); verdict == storm.Come {
-		d.o.shelf.get(name, later)
+	if _, verdict := d.decide(&ask); verdict == storm.Come && d.o.shelf.get(name, later) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.o.trace.Spent(d.moment(), &d.gate, storm.LookUp, d.cfg.Read)
 	}
 }
 

@@ -61,6 +61,19 @@ func unhurried(t *testing.T, o *Overlay, from netip.AddrPort, q gate.Question) (
 	return a, ok
 }
 
+// TestWhoJoinsHearsWhoIsNearItsRecord, and is awaited; who only looks is not.
+func TestWhoJoinsHearsWhoIsNearItsRecord(t *testing.T) {
+	first := full(t, 4)[0]
+	_, asker := newID(t)
+	for class, comes := range map[storm.Class]bool{storm.LogIn: true, storm.LookUp: false, storm.Presence: false} {
+		from := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), 10+uint16(class))
+		a, ok := unhurried(t, first, from, gate.Question{From: asker, Class: uint8(class), Key: kb.ConvertKey("a")})
+		if !ok || a.Come != comes || len(a.Referrals) != 3 || first.door.admitted.Take(from, time.Now()) != comes {
+			t.Errorf("%v: answered %v, %+v", class, ok, a)
+		}
+	}
+}
+
 // TestRecordsGoWithTheSearch: those nearest to the key store the record, no other does,
 // and nobody connects for it.
 func TestRecordsGoWithTheSearch(t *testing.T) {

@@ -79,9 +79,16 @@ func (s *shelf) put(r *gate.Record, answer gate.Answer, reply func(gate.Answer))
 	}
 }
 
-// get has reply get the value that is kept under a name, empty for none, as put has.
-func (s *shelf) get(name string, reply func(value []byte)) {
-	s.soon(func() { reply(s.o.keptHere(s.o.ctx, name)) })
+// get has reply get the value that is kept under a name, empty for none, as put has. It
+// was checked when it came, and is by who reads it. It says whether there is room for that.
+func (s *shelf) get(name string, reply func(value []byte)) bool {
+	return s.soon(func() {
+		rec, err := s.o.local.Get(s.o.ctx, name)
+		if err != nil {
+			s.o.log.Warn("a record cannot be read", "key", name, "err", err)
+		}
+		reply(rec.GetValue())
+	})
 }
 
 // soon has work be done, and says whether there is room for it.

@@ -18,7 +18,9 @@ type GateConfig struct {
 	Refusal time.Duration
 	// Unread is what a datagram takes that is read and not answered.
 	Unread time.Duration
-	Off    Options
+	// Read is what reading a record for somebody takes on top of a look-up.
+	Read time.Duration
+	Off  Options
 }
 
 // DefaultGateConfig gives half a core. The costs are measured on the real node.
@@ -33,6 +35,7 @@ func DefaultGateConfig() GateConfig {
 		},
 		Refusal: 12 * time.Microsecond,
 		Unread:  time.Microsecond,
+		Read:    40 * time.Microsecond,
 	}
 }
 

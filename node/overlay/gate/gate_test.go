@@ -117,7 +117,7 @@ func TestReadsAreAnsweredWithValues(t *testing.T) {
 	if _, err := asker.Read(t.Context(), to, ""); !errors.Is(err, errMessage) {
 		t.Errorf("no name: %v", err)
 	}
-	if n := len(appendValue(nil, 1, values["long"])); n > ReadSize {
+	if n := len(valueDatagram(1, values["long"])); n > ReadSize {
 		t.Errorf("a value has %d bytes, a read %d", n, ReadSize)
 	}
 }
@@ -406,8 +406,8 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(good)
 	f.Add(good[:len(good)-1])
-	f.Add(appendValue(nil, 7, []byte("value")))
-	f.Add(appendValue(nil, 7, make([]byte, MaxValue)))
+	f.Add(valueDatagram(7, []byte("value")))
+	f.Add(valueDatagram(7, make([]byte, MaxValue)))
 	f.Add([]byte{magic, version, kindValue, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if nonce, name, err := parseRead(data); err == nil {
@@ -420,7 +420,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if out := appendValue(nil, nonce, value); !bytes.Equal(out, data) || len(out) > ReadSize {
+		if out := valueDatagram(nonce, value); !bytes.Equal(out, data) || len(out) > ReadSize {
 			t.Errorf("%d bytes became %d", len(data), len(out))
 		}
 	})

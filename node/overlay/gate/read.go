@@ -42,12 +42,12 @@ func parseRead(data []byte) (nonce uint64, name string, err error) {
 	return nonce, name, nil
 }
 
-// appendValue leaves out a value that is too long.
-func appendValue(buf []byte, nonce uint64, value []byte) []byte {
+// valueDatagram leaves out a value that is too long.
+func valueDatagram(nonce uint64, value []byte) []byte {
 	if len(value) > MaxValue {
 		value = nil
 	}
-	buf = append(buf, magic, version, kindValue)
+	buf := append(make([]byte, 0, ReadSize), magic, version, kindValue)
 	buf = binary.BigEndian.AppendUint64(buf, nonce)
 	buf = binary.BigEndian.AppendUint16(buf, uint16(len(value)))
 	return append(buf, value...)
@@ -71,7 +71,7 @@ func (p *Port) readFor(conn Conn, from netip.AddrPort, data []byte) {
 		return
 	}
 	p.read(from, name, func(value []byte) {
-		_, _ = conn.WriteTo(appendValue(nil, nonce, value), net.UDPAddrFromAddrPort(from))
+		_, _ = conn.WriteTo(valueDatagram(nonce, value), net.UDPAddrFromAddrPort(from))
 	})
 }
 

@@ -109,7 +109,7 @@ func (s *sim) lastStep(e *event) {
 	r := e.aux &^ checks
 	k := &n.records[r]
 	ends := s.now + s.trips(1)
-	if s.nearest(e.to, n, k); e.aux&checks == 0 {
+	if s.nearest(e.to, k); e.aux&checks == 0 {
 		for i, p := range k.near {
 			if p == nobody {
 				continue
@@ -137,7 +137,7 @@ func (s *sim) tellFound(id uint32, n *node) {
 }
 
 // nearest notes the servers closest to the key of a node's record, but the node itself.
-func (s *sim) nearest(id uint32, n *node, k *record) {
+func (s *sim) nearest(id uint32, k *record) {
 	old, was := k.near, k.is
 	k.near, k.is = [maxCopies]uint32{nobody, nobody, nobody}, [maxCopies]copied{}
 	var room [3 * maxCopies]uint32
@@ -173,7 +173,7 @@ func (s *sim) peers(n *node) []uint32 {
 // around looks for them now.
 func (s *sim) around(id uint32, n *node) []uint32 {
 	for r := range n.records[:s.model.Records] {
-		s.nearest(id, n, &n.records[r])
+		s.nearest(id, &n.records[r])
 	}
 	return s.peers(n)
 }
