@@ -68,7 +68,7 @@ func DefaultModel() Model {
 		Link: 100_000, RTT: 100 * time.Millisecond, Loss: 0.01, Resend: 300 * time.Millisecond,
 		Able: 0.2, Serving: 0.05, StartIn: 500 * time.Millisecond,
 		Few: 64, Records: 2, Copies: 3, DialTrips: 2, RelayTrips: 1, ProofTrips: 2, Look: time.Second,
-		StepLimit: 400 * time.Millisecond, Reader: 150 * time.Millisecond,
+		StepLimit: 400 * time.Millisecond, Reader: 50 * time.Millisecond,
 		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
 		PingEvery: time.Second, HolderTurn: 4, RelayTurn: 2, Doubt: 500 * time.Millisecond, Detect: 1500 * time.Millisecond, Breadth: 8, Wide: 24, Young: time.Minute,
 	}
