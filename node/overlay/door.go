@@ -91,12 +91,17 @@ func (d *door) serve(from netip.AddrPort, q gate.Question, later func(gate.Answe
 		return d.direct(q)
 	}
 	class := storm.Class(q.Class)
-	holds := q.Record != nil && class == storm.Presence && (!q.IfNear || d.o.amongNearest(kb.ID(q.Key), q.From))
+	holds := q.Record != nil && class == storm.Presence && d.o.amongNearest(kb.ID(q.Key), q.From, holdersFor(q))
 	comes := len(q.Key) == 0 || (class == storm.LogIn && q.Record == nil)
+	stored := false
 	switch {
 	case holds:
-		if came, stored := d.o.shelf.knows(q.Record); came {
-			return d.again(q), stored // if it is not yet, it will be said when it is
+		var came bool
+		if came, stored = d.o.shelf.knows(q.Record); came && !stored {
+			return gate.Answer{}, false // it will be answered when it is
+		}
+		if stored {
+			class, holds = storm.LookUp, false
 		}
 	case !comes:
 		class = storm.LookUp
@@ -119,7 +124,7 @@ func (d *door) serve(from netip.AddrPort, q gate.Question, later func(gate.Answe
 		out.Slot = d.keys.Slot(q.From, from.Addr(), due)
 	case storm.Come:
 		out.Referrals = d.near(q)
-		switch out.Come = comes; {
+		switch out.Come = comes || stored; {
 		case holds:
 			d.o.shelf.put(q.Record, out, later)
 			return out, false
@@ -139,12 +144,21 @@ func (d *door) near(q gate.Question) []peer.AddrInfo {
 	return d.o.nearestKnown(kb.ID(q.Key), q.From)
 }
 
+// holdersFor is how many servers may keep a record that comes with a question: who gives it
+// may know that nearer ones are gone.
+func holdersFor(q gate.Question) int {
+	if q.IfNear {
+		return Neighbours
+	}
+	return bucketSize
+}
+
 // read has the value of a record be told to who looks for it.
 func (d *door) read(from netip.AddrPort, name string, later func(value []byte)) {
 	if !d.o.Serving() {
 		return
 	}
-	ask := storm.Question[peer.ID]{Class: storm.LookUp, Prefix: prefix(from.Addr())}
+	ask := storm.Question[peer.ID]{Class: storm.LookUp, Prefix: prefix(from.Addr()), Quiet: true}
 	if _, verdict := d.decide(&ask); verdict == storm.Come && d.o.shelf.get(name, later) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -186,7 +200,7 @@ func (d *door) decide(ask *storm.Question[peer.ID]) (gate.Answer, storm.Verdict)
 	defer d.mu.Unlock()
 	now, a := d.moment(), &d.answer
 	d.o.trace.Ask(now, &d.gate, ask, rand.Float64(), a)
-	if a.Verdict != storm.Come {
+	if a.Verdict != storm.Come && !ask.Quiet {
 		d.refusedLocked(now)
 	}
 	out := gate.Answer{

@@ -280,12 +280,12 @@ func TestDeadNeighbourIsNoticed(t *testing.T) {
 		same, grown bool
 	}{{1 << 16, true, false}, {1 << 16, true, false}, {1<<16 + 1, true, true}, {1<<16 + 1, true, false}, {2 << 16, false, false}}
 	for i, p := range pongs {
-		if same, grown := w.same("a", p.boot); same != p.same || grown != p.grown {
+		if same, grown := w.same(booted{id: "a"}, p.boot); same != p.same || grown != p.grown {
 			t.Errorf("pong %d: the same process %v, grown %v", i, same, grown)
 		}
 	}
 	w.forget("a")
-	if same, grown := w.same("a", 3<<16); !same || grown {
+	if same, grown := w.same(booted{id: "a"}, 3<<16); !same || grown {
 		t.Error("a neighbour that is forgotten may have any number")
 	}
 }

@@ -22,7 +22,8 @@ import (
 var errMute = errors.New("it cannot be asked by datagrams")
 
 // offer gives a server those of the own records that it is among the closest to, by
-// datagrams. "Come" is the answer where it has them all, or can only be connected to.
+// datagrams. "Come" is the answer where it has them all, or is to be given them by a
+// connection: it cannot be asked, or is connected and does not answer.
 func (o *Overlay) offer(ctx context.Context, to peer.ID, again bool) (gate.Answer, error) {
 	type result struct {
 		answer gate.Answer
@@ -54,7 +55,7 @@ func (o *Overlay) offerOne(ctx context.Context, to peer.ID, r Record, q gate.Que
 	q.Record = &gate.Record{Name: r.Key, Value: r.Value}
 	a, err := o.asker.put(ctx, addrs, q)
 	switch {
-	case err != nil && o.mute(to, err):
+	case err != nil && (o.mute(to, err) || o.members.has(to)):
 		return a, errMute
 	case err != nil:
 		return a, fmt.Errorf("give %s a record: %w", tail(to), err)
@@ -94,14 +95,21 @@ func (o *Overlay) give(to peer.ID) storm.Event[peer.ID] {
 	return ev
 }
 
-// supply offers a server what it lacks, and gives what it could not be offered.
-func (o *Overlay) supply(to peer.ID) storm.Event[peer.ID] {
+// supply offers a server what it lacks, and gives what it could not be offered. What it
+// does not get now it is offered after the next search.
+func (o *Overlay) supply(to peer.ID) {
 	ctx, cancel := context.WithTimeout(o.ctx, stepLimit)
 	defer cancel()
-	if a, err := o.offer(ctx, to, false); err != nil || !a.Come {
-		return storm.Event[peer.ID]{Kind: storm.Unstored, Peer: to}
+	if a, err := o.offer(ctx, to, false); err == nil && a.Come {
+		o.tell(o.give(to))
 	}
-	return o.give(to)
+}
+
+// lose forgets what a server had that is gone.
+func (o *Overlay) lose(p peer.ID) {
+	for _, r := range o.keeping.lost(p) {
+		o.keeping.report(r)
+	}
 }
 
 // given notes what came of giving a server a record.
@@ -112,10 +120,8 @@ func (o *Overlay) given(to peer.ID, r Record, err error) {
 			k.Err = err
 			return
 		}
-		if !k.has(to) {
-			k.Acks++
-		}
 		k.acked[to] = time.Now()
+		k.Acks = len(k.acked)
 	})
 	o.keeping.report(r)
 }

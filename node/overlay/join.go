@@ -178,6 +178,7 @@ func (j *joiner) ask(act storm.Action[peer.ID]) {
 	j.o.log.Debug("question answered", "peer", act.Peer, "class", act.Class, "come", a.Come, "wait", a.Wait)
 	ev := storm.Event[peer.ID]{Kind: storm.Answered, Peer: act.Peer, Answer: j.o.heardFrom(a)}
 	if act.Kind == storm.Offer && !a.Come && a.Wait == 0 {
+		j.o.keeping.serve(act.Peer, false)
 		ev = storm.Event[peer.ID]{Kind: storm.Unstored, Peer: act.Peer}
 	}
 	j.o.tell(ev)

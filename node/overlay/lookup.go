@@ -158,13 +158,14 @@ func (o *Overlay) keptHere(ctx context.Context, key string) []byte {
 }
 
 // valueAt asks one server for the value under a key; nil is none, or no valid one. It is
-// connected to only where it cannot be asked by a datagram.
+// asked on a connection only where it cannot be asked by a datagram, or is connected and
+// does not answer.
 func (o *Overlay) valueAt(ctx context.Context, from peer.ID, key string) []byte {
 	if addrs := o.askAddrs(from); len(addrs) > 0 {
 		limited, cancel := context.WithTimeout(ctx, stepLimit)
 		defer cancel()
 		value, err := o.asker.read(limited, addrs, key)
-		if err == nil || !o.mute(from, err) {
+		if err == nil || (!o.mute(from, err) && !o.members.has(from)) {
 			return o.valid(key, value)
 		}
 	}

@@ -107,7 +107,7 @@ func (o *Overlay) onEvent(e any) {
 			o.reach.lost(e.Peer)
 			o.door.left(e.Peer)
 			o.watched.forget(e.Peer)
-			o.keeping.lost(e.Peer)
+			o.lose(e.Peer)
 			o.tell(storm.Event[peer.ID]{Kind: storm.Lost, Peer: e.Peer})
 			o.changed()
 		}
@@ -139,6 +139,7 @@ func (o *Overlay) identified(p peer.ID) {
 	}
 	o.outages.end(p)
 	if o.members.set(p, server) {
+		o.watched.forget(p) // what answered before may have been another process
 		if server {
 			o.reach.news()
 			o.tell(storm.Event[peer.ID]{Kind: storm.Met, Peer: p})

@@ -230,16 +230,16 @@ func (o *Overlay) heardNear(p peer.ID, a gate.Answer, err error) (near []peer.ID
 	return near, true
 }
 
-// amongNearest says that this server knows fewer than Neighbours others that are nearer
-// to a key: a record under it is to be kept here.
-func (o *Overlay) amongNearest(key kb.ID, asker peer.ID) bool {
+// amongNearest says that this server knows fewer than n others that are nearer to a key: a
+// record under it may be kept here.
+func (o *Overlay) amongNearest(key kb.ID, asker peer.ID, n int) bool {
 	own, nearer := xor(key, kb.ConvertPeerID(o.host.ID())), 0
-	for _, p := range o.dht.RoutingTable().NearestPeers(key, Neighbours+1) {
+	for _, p := range o.dht.RoutingTable().NearestPeers(key, n+1) {
 		if p != asker && bytes.Compare(xor(key, kb.ConvertPeerID(p)), own) < 0 {
 			nearer++
 		}
 	}
-	return nearer < Neighbours
+	return nearer < n
 }
 
 // nearestKnown answers such a question from the routing table.

@@ -173,7 +173,8 @@ func (o *Overlay) open() (err error) {
 	o.wg.Go(o.refreshLoop)
 	o.wg.Go(o.everySecond)
 	o.wg.Go(o.watchLoop)
-	o.wg.Go(o.shelf.loop)
+	o.wg.Go(func() { o.shelf.loop(o.shelf.puts) })
+	o.wg.Go(func() { o.shelf.loop(o.shelf.gets) })
 	o.wg.Go(o.reach.loop)
 	return nil
 }

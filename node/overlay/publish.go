@@ -95,6 +95,7 @@ func (o *Overlay) refreshRecords() []Record {
 		old := k.records[r.Key]
 		if old == nil || !bytes.Equal(old.value, r.Value) {
 			old = &kept{value: r.Value, acked: make(map[peer.ID]time.Time)}
+			clear(k.served) // the policy gives it to all of them
 		}
 		next[r.Key] = old
 	}
@@ -265,7 +266,7 @@ func (o *Overlay) found() storm.Event[peer.ID] {
 	o.log.Debug("holders found", "servers", len(peers))
 	for _, p := range peers {
 		if o.keeping.lacks(p) {
-			o.wg.Go(func() { o.tell(o.supply(p)) })
+			o.wg.Go(func() { o.supply(p) })
 		}
 	}
 	return storm.Event[peer.ID]{Kind: storm.Found, Peers: peers}
@@ -307,14 +308,19 @@ func (k *keeping) lacking(name string, p peer.ID) (Record, bool) {
 	return Record{Key: name, Value: r.value}, true
 }
 
-// lost forgets what a server had that is gone.
-func (k *keeping) lost(p peer.ID) {
+// lost forgets what a server had that is gone, and lists it.
+func (k *keeping) lost(p peer.ID) (had []Record) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.served, p)
-	for _, r := range k.records {
-		delete(r.acked, p)
+	for key, r := range k.records {
+		if r.has(p) {
+			delete(r.acked, p)
+			r.Acks = len(r.acked)
+			had = append(had, Record{Key: key, Value: r.value})
+		}
 	}
+	return had
 }
 
 // holding lists the servers that hold own records.

@@ -5,10 +5,12 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	record "github.com/libp2p/go-libp2p-record"
 
 	"github.com/peerd/peerd/node/overlay/gate"
+	"github.com/peerd/peerd/node/storm"
 )
 
 // A record goes to its holders with the question who they are, in one datagram: a
@@ -22,12 +24,15 @@ const (
 	shelfQueue = 64
 	// shelfMemory records stored last are known: who did not hear the answer asks again.
 	shelfMemory = 512
+	// giftCeiling is how many times the guess a record may take, for the gate.
+	giftCeiling = 8
 )
 
 // shelf stores what others give us, and reads it for others.
 type shelf struct {
 	o     *Overlay
-	queue chan func()
+	puts  chan func()
+	gets  chan func()
 	count atomic.Uint64 // records checked
 
 	seed maphash.Seed
@@ -38,12 +43,13 @@ type shelf struct {
 }
 
 func newShelf(o *Overlay) *shelf {
-	return &shelf{o: o, queue: make(chan func(), shelfQueue), seed: maphash.MakeSeed(), last: make(map[uint64]bool)}
+	return &shelf{o: o, puts: make(chan func(), shelfQueue), gets: make(chan func(), shelfQueue), seed: maphash.MakeSeed(), last: make(map[uint64]bool)}
 }
 
 func (s *shelf) sum(r *gate.Record) uint64 {
 	var h maphash.Hash
 	h.SetSeed(s.seed)
+	_ = h.WriteByte(byte(len(r.Name)))
 	_, _ = h.WriteString(r.Name)
 	_, _ = h.Write(r.Value)
 	return h.Sum64()
@@ -62,9 +68,13 @@ func (s *shelf) knows(r *gate.Record) (came, stored bool) {
 // it is stored, from another goroutine, unless there is no room.
 func (s *shelf) put(r *gate.Record, answer gate.Answer, reply func(gate.Answer)) {
 	sum, name, value := s.sum(r), r.Name, bytes.Clone(r.Value)
-	ok := s.soon(func() {
+	s.note(sum, false)
+	ok := soon(s.puts, func() {
+		begun := time.Now()
 		err := s.o.local.Put(s.o.ctx, name, record.MakePutRecord(name, value))
 		s.count.Add(1)
+		most := giftCeiling * s.o.door.cfg.Cost[storm.Presence]
+		s.o.door.finished(storm.Presence, min(time.Since(begun), most), 1)
 		if err != nil {
 			s.o.log.Debug("record refused", "key", name, "err", err)
 			s.forget(sum)
@@ -74,15 +84,15 @@ func (s *shelf) put(r *gate.Record, answer gate.Answer, reply func(gate.Answer))
 		answer.Come = err == nil
 		reply(answer)
 	})
-	if ok {
-		s.note(sum, false)
+	if !ok {
+		s.forget(sum)
 	}
 }
 
 // get has reply get the value that is kept under a name, empty for none, as put has. It
 // was checked when it came, and is by who reads it. It says whether there is room for that.
 func (s *shelf) get(name string, reply func(value []byte)) bool {
-	return s.soon(func() {
+	return soon(s.gets, func() {
 		rec, err := s.o.local.Get(s.o.ctx, name)
 		if err != nil {
 			s.o.log.Warn("a record cannot be read", "key", name, "err", err)
@@ -92,9 +102,9 @@ func (s *shelf) get(name string, reply func(value []byte)) bool {
 }
 
 // soon has work be done, and says whether there is room for it.
-func (s *shelf) soon(work func()) bool {
+func soon(queue chan<- func(), work func()) bool {
 	select {
-	case s.queue <- work:
+	case queue <- work:
 		return true
 	default:
 		return false
@@ -119,11 +129,11 @@ func (s *shelf) forget(sum uint64) {
 	delete(s.last, sum)
 }
 
-// loop does what is asked for.
-func (s *shelf) loop() {
+// loop does what is asked for, one piece of work after the other.
+func (s *shelf) loop(queue <-chan func()) {
 	for {
 		select {
-		case work := <-s.queue:
+		case work := <-queue:
 			work()
 		case <-s.o.ctx.Done():
 			return

@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -35,9 +36,16 @@ const (
 // watched is what is known of neighbours by pings.
 type watched struct {
 	mu    sync.Mutex
-	boots map[peer.ID]uint64 // as of the last pong
+	boots map[booted]uint64 // as of the last pong
 
 	strain time.Duration // how late this process's own timers are, halved each second
+}
+
+// booted is a process as it is known: who it is, and where it answered. At an address that
+// a holder claims somebody else may answer.
+type booted struct {
+	id peer.ID
+	at netip.AddrPort
 }
 
 // watchLoop pings neighbours and holders in turn.
@@ -85,9 +93,10 @@ func (r *round) next(neighbours, holders []peer.ID, relay peer.ID) (whom peer.ID
 	return ""
 }
 
-// holdersApart lists the servers that hold own records and are not connected.
+// holdersApart lists the servers that hold own records and are no neighbours.
 func (o *Overlay) holdersApart() []peer.ID {
-	return slices.DeleteFunc(o.keeping.holding(), o.members.has)
+	neighbours := o.neighbours()
+	return slices.DeleteFunc(o.keeping.holding(), func(p peer.ID) bool { return slices.Contains(neighbours, p) })
 }
 
 // there pings a neighbour or holder. One that is gone or was started anew is so for the
@@ -95,19 +104,19 @@ func (o *Overlay) holdersApart() []peer.ID {
 // it does not answer at once. A neighbour that answers no ping, but a stream, stays: UDP
 // may be cut.
 func (o *Overlay) there(p peer.ID, doubt func()) bool {
-	addr, ok := o.pingAddr(p)
-	if !ok {
+	addrs := o.pingAddrs(p)
+	if len(addrs) == 0 {
 		return true
 	}
 	strained := leniency * o.watched.strained()
-	is := o.ping(p, addr, pingLimit+strained+2*o.host.Peerstore().LatencyEWMA(p))
+	is := o.ping(p, addrs, pingLimit+strained+2*o.host.Peerstore().LatencyEWMA(p))
 	if is == present {
 		return true
 	}
 	if doubt != nil {
 		doubt()
 	}
-	if is == absent && o.answersAfterAll(p, addr, streamLimit+strained) || o.ctx.Err() != nil {
+	if is == absent && o.answersAfterAll(p, addrs, streamLimit+strained) || o.ctx.Err() != nil {
 		return true
 	}
 	if o.members.has(p) {
@@ -115,16 +124,16 @@ func (o *Overlay) there(p peer.ID, doubt func()) bool {
 		return false
 	}
 	o.watched.forget(p)
-	o.keeping.lost(p)
+	o.lose(p)
 	o.tell(storm.Event[peer.ID]{Kind: storm.Unstored, Peer: p})
 	return false
 }
 
 // answersAfterAll asks on the connection, where there is one, and by a second ping.
-func (o *Overlay) answersAfterAll(p peer.ID, addr netip.AddrPort, limit time.Duration) bool {
+func (o *Overlay) answersAfterAll(p peer.ID, addrs []netip.AddrPort, limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(o.ctx, limit)
 	defer cancel()
-	ways := []func() bool{func() bool { return o.ping(p, addr, limit) == present }}
+	ways := []func() bool{func() bool { return o.ping(p, addrs, limit) == present }}
 	if o.members.has(p) {
 		ways = append(ways, func() bool { return Answers(ctx, o.host, p) })
 	}
@@ -150,14 +159,21 @@ const (
 )
 
 // ping asks whether a process is there, and is the one that it was.
-func (o *Overlay) ping(p peer.ID, addr netip.AddrPort, limit time.Duration) pinged {
+func (o *Overlay) ping(p peer.ID, addrs []netip.AddrPort, limit time.Duration) pinged {
 	ctx, cancel := context.WithTimeout(o.ctx, limit)
 	defer cancel()
-	boot, err := o.asker.port.Ping(ctx, addr)
+	type pong struct {
+		at   netip.AddrPort
+		boot uint64
+	}
+	got, err := race(ctx, &o.asker, addrs, func(ctx context.Context, to netip.AddrPort) (pong, error) {
+		boot, err := o.asker.port.Ping(ctx, to)
+		return pong{to, boot}, err
+	})
 	if err != nil {
 		return absent
 	}
-	same, grown := o.watched.same(p, boot)
+	same, grown := o.watched.same(booted{p, got.at}, got.boot)
 	if grown {
 		o.tell(storm.Event[peer.ID]{Kind: storm.Grown, Peer: p})
 	}
@@ -167,27 +183,28 @@ func (o *Overlay) ping(p peer.ID, addr netip.AddrPort, limit time.Duration) ping
 	return present
 }
 
-// pingAddr is where a neighbour's QUIC connection goes, or a holder was asked.
-func (o *Overlay) pingAddr(p peer.ID) (netip.AddrPort, bool) {
+// pingAddrs is where a peer's QUIC connection goes; where there is no connection, wherever
+// it may be asked.
+func (o *Overlay) pingAddrs(p peer.ID) []netip.AddrPort {
 	conns := o.host.Network().ConnsToPeer(p)
 	for _, c := range conns {
 		if addr, ok := udpAddr(c.RemoteMultiaddr()); ok {
-			return addr, true
+			return []netip.AddrPort{addr}
 		}
 	}
-	if addrs := o.askAddrs(p); len(conns) == 0 && len(addrs) > 0 {
-		return addrs[0], true
+	if len(conns) > 0 {
+		return nil
 	}
-	return netip.AddrPort{}, false
+	return o.askAddrs(p)
 }
 
 // same notes a boot number and says whether it is of the process known, or the first;
 // and whether servers came near that one since.
-func (w *watched) same(p peer.ID, boot uint64) (same, grown bool) {
+func (w *watched) same(p booted, boot uint64) (same, grown bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.boots == nil {
-		w.boots = make(map[peer.ID]uint64)
+		w.boots = make(map[booted]uint64)
 	}
 	old, known := w.boots[p]
 	w.boots[p] = boot
@@ -218,5 +235,5 @@ func (w *watched) strained() time.Duration {
 func (w *watched) forget(p peer.ID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.boots, p)
+	maps.DeleteFunc(w.boots, func(b booted, _ uint64) bool { return b.id == p })
 }

@@ -182,18 +182,29 @@ func (g *Gate[P]) Ask(now Moment, q *Question[P], unit float64, a *Answer[P]) {
 		g.describe(now, a)
 		return
 	}
+	if q.Quiet {
+		g.unread()
+		return
+	}
 	g.refused++
 	if !g.mayRefuse(now) {
-		g.pool = max(g.pool-g.cfg.Unread, -4*g.cfg.Burst)
+		g.unread()
 		return
 	}
 	g.describe(now, a)
 	a.Verdict = Wait
-	g.promise(now, unit, a)
+	if q.Gift { // it is brought again when there may be room, in no line
+		a.Delay = slotNear + time.Duration(unit*float64(slotNear))
+	} else {
+		g.promise(now, unit, a)
+	}
 	if g.cfg.Off.Has(Referrals) {
 		g.refer(q.From, unit, a)
 	}
 }
+
+// unread pays for a datagram that is read and not answered.
+func (g *Gate[P]) unread() { g.pool = max(g.pool-g.cfg.Unread, -4*g.cfg.Burst) }
 
 // describe fills in what every answer tells of the server.
 func (g *Gate[P]) describe(now Moment, a *Answer[P]) {

@@ -73,6 +73,25 @@ func TestGateServesAtAHundredTimesTheLoad(t *testing.T) {
 	}
 }
 
+// TestWhoIsQuietTakesNothingFromOthers: no answer, no place in the line, and no refusal.
+func TestWhoIsQuietTakesNothingFromOthers(t *testing.T) {
+	t.Parallel()
+	cfg := DefaultGateConfig()
+	g := NewGate[uint32](0, &cfg)
+	g.pool, g.booked = -cfg.Burst, time.Hour
+	g.own = [Classes]time.Duration{}
+	answers, line, scarcity := g.answers, g.line, g.Scarcity()
+	a := Answer[uint32]{Verdict: Come, N: 3}
+	g.Ask(0, &Question[uint32]{From: 1, Class: LookUp, Quiet: true}, 0.5, &a)
+	if a.Verdict != Silent || a.N != 0 || g.answers != answers || g.line != line || g.Scarcity() != scarcity {
+		t.Errorf("%+v, answers %v, line %v", a, g.answers-answers, g.line-line)
+	}
+	g.Ask(0, &Question[uint32]{From: 1, Class: Presence, Gift: true}, 0.5, &a)
+	if a.Verdict != Wait || a.Slot != 0 || g.line != line || a.Delay < slotNear || a.Delay > 2*slotNear {
+		t.Errorf("a gift that is refused: %+v, line %v", a, g.line-line)
+	}
+}
+
 func TestReservedSharesAreKept(t *testing.T) {
 	t.Parallel()
 	for c := InCall; c < Refresh; c++ {

@@ -18,6 +18,8 @@ type Question[P comparable] struct {
 	// Gift: it brings the record that it is about, and nobody connects for it. A question
 	// to publish without one is of a node that lost its neighbours and comes again.
 	Gift bool
+	// Quiet: where there is no room for it, it has no answer.
+	Quiet bool
 }
 
 // Pays is the class whose work a question is let in for: who comes again does all that a

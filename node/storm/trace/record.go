@@ -162,7 +162,7 @@ func (r *Recorder[P]) Ask(now storm.Moment, g *storm.Gate[P], q *storm.Question[
 	}
 	class := q.Class
 	r.write(entry{
-		At: now, Do: doAsked, Class: &class, Prefix: shorten(q.Prefix), Slot: q.Slot, Serves: q.Serves, Ticket: q.Ticket, Gift: q.Gift,
+		At: now, Do: doAsked, Class: &class, Prefix: shorten(q.Prefix), Slot: q.Slot, Serves: q.Serves, Ticket: q.Ticket, Gift: q.Gift, Quiet: q.Quiet,
 		Drawn: []float64{unit},
 	}, func(e *entry) {
 		e.Peer = r.number(q.From)

@@ -265,7 +265,7 @@ func (p *player[P]) answer(d *decision) *storm.Answer[P] {
 
 func (p *player[P]) ask(e *entry, class storm.Class) {
 	q := storm.Question[P]{
-		From: p.peer(e.Peer), Class: class, Prefix: e.Prefix, Slot: e.Slot, Serves: e.Serves, Ticket: e.Ticket, Gift: e.Gift,
+		From: p.peer(e.Peer), Class: class, Prefix: e.Prefix, Slot: e.Slot, Serves: e.Serves, Ticket: e.Ticket, Gift: e.Gift, Quiet: e.Quiet,
 	}
 	var a storm.Answer[P]
 	p.again.Ask(e.At, p.Gate, &q, e.draw(), &a)

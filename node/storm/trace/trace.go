@@ -78,6 +78,7 @@ type entry struct {
 	Serves bool         `json:"serves,omitempty"`
 	Ticket bool         `json:"ticket,omitempty"`
 	Gift   bool         `json:"gift,omitempty"`
+	Quiet  bool         `json:"quiet,omitempty"`
 	Cost   storm.Moment `json:"cost,omitempty"`
 	// Refused: what the role saw was a refusal.
 	Refused bool `json:"refused,omitempty"`
