@@ -53,8 +53,18 @@ func (r Recording) Is(t testing.TB, spoken []int16) {
 	}
 	got, pieces := likeness(spoken[:min(len(spoken), len(r.Sound)-tailRoom)], r.Sound)
 	if got < alike {
-		t.Errorf("heard is like spoken by %.3f in %d pieces, want %.2f", got, pieces, alike)
+		t.Errorf("heard is like spoken by %.3f in %d pieces, want %.2f; levels heard %v, spoken %v",
+			got, pieces, alike, levels(r.Sound), levels(spoken[:min(len(spoken), len(r.Sound))]))
 	}
+}
+
+// levels are the RMS of each half second: whether it is silence, late or something else.
+func levels(pcm []int16) (list []int) {
+	const half = audio.SampleRate / 2
+	for ; len(pcm) >= half; pcm = pcm[half:] {
+		list = append(list, int(analysis.RMS(pcm[:half])))
+	}
+	return list
 }
 
 // Silent checks that nothing was played from one moment to another.
