@@ -37,7 +37,7 @@ func (n *Node) Connect(ctx context.Context, link identity.Link) (Peer, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
-	r := &race{n: n, ctx: ctx, link: link, won: make(chan Peer, 1), decided: make(chan struct{}), tried: make(map[string]bool)}
+	r := &race{n: n, ctx: ctx, link: link, won: make(chan Peer, 1), tried: make(map[string]bool)}
 	r.searching, r.stop = context.WithCancel(ctx)
 	defer r.stop()
 	book := n.book.devices(link.Account, n.now())
@@ -105,9 +105,7 @@ type race struct {
 	ctx  context.Context
 	link identity.Link
 	won  chan Peer // the first winner
-	// decided is closed when there is one, and searching ends
-	decided   chan struct{}
-	decide    sync.Once
+	// searching ends when there is one
 	searching context.Context
 	stop      context.CancelFunc
 	wg        sync.WaitGroup
@@ -187,7 +185,7 @@ func (r *race) dial(cert identity.Certificate, addrs []string) {
 		}
 		select {
 		case r.won <- Peer{Device: cert.Device, Certificate: cert}:
-			r.decide.Do(func() { close(r.decided); r.stop() })
+			r.stop()
 		default:
 		}
 	})
@@ -234,9 +232,7 @@ func (r *race) over(wait time.Duration) bool {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
-	case <-r.decided:
-		return true
-	case <-r.ctx.Done():
+	case <-r.searching.Done():
 		return true
 	case <-t.C:
 		return false

@@ -77,8 +77,8 @@ func (s *sim) dials(n *node) {
 
 // heard gives a node what has come back to it.
 func (s *sim) heard(e *event) {
-	n := &s.nodes[e.to]
-	if n.gen != e.gen || !n.is(up) {
+	n, ok := s.present(e)
+	if !ok {
 		return
 	}
 	if s.policy != Ours {

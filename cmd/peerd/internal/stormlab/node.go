@@ -126,18 +126,19 @@ func (s *sim) lets(r relation) bool {
 }
 
 func (s *sim) connected(n *node, peer uint32) bool {
-	for _, r := range n.rel {
-		if r.server == peer && s.lets(r) {
-			return true
-		}
-	}
-	return false
+	i := n.neighbour(peer)
+	return i >= 0 && s.lets(n.rel[i])
+}
+
+// present is the node that an event happens to, if it is still the one that it was meant for.
+func (s *sim) present(e *event) (n *node, ok bool) {
+	n = &s.nodes[e.to]
+	return n, n.gen == e.gen && n.is(up)
 }
 
 // tick is a joiner's timer.
 func (s *sim) tick(e *event) {
-	n := &s.nodes[e.to]
-	if n.gen != e.gen || !n.is(up) {
+	if _, ok := s.present(e); !ok {
 		return
 	}
 	if s.policy != Ours {

@@ -106,8 +106,8 @@ func (s *sim) noticeLoss(client, id uint32) {
 // pings is a ping of a server that is gone: it has no answer, or one that tells that it
 // is another incarnation. Then all others are pinged, as they may be gone, too.
 func (s *sim) pings(e *event) {
-	n := &s.nodes[e.to]
-	if n.gen != e.gen || !n.is(up) {
+	n, ok := s.present(e)
+	if !ok {
 		return
 	}
 	doubt, lost := s.model.Doubt, s.model.Detect

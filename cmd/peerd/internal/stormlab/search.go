@@ -102,8 +102,8 @@ func (s *sim) hops() int {
 // lastStep asks the servers closest to the key of a record. Those that lack it get it
 // with the question.
 func (s *sim) lastStep(e *event) {
-	n := &s.nodes[e.to]
-	if n.gen != e.gen || !n.is(up) {
+	n, ok := s.present(e)
+	if !ok {
 		return
 	}
 	r := e.aux &^ checks
