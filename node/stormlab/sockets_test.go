@@ -1,3 +1,5 @@
+//go:build !race
+
 package stormlab_test
 
 import (
@@ -67,13 +69,20 @@ func logIn(ctx context.Context, h host.Host, d *dht.IpfsDHT, boots []host.Host, 
 	}
 }
 
-// TestModelOfStock holds the model against what BenchmarkStock measured.
+// TestModelOfStock holds the model against what BenchmarkStock measured. How often a
+// node tries again is chance, so several overlays are taken together.
 func TestModelOfStock(t *testing.T) {
-	const onSockets, within = 88.6, 0.25 // ms
-	s := stormlab.Default("stock", stormlab.Cold, stormlab.Fast, 20)
-	s.Serve, s.Slow, s.StartIn, s.Links = 1, 0, 0, memnet.Links{RTT: time.Millisecond}
-	if r := stormlab.Run(t, s); math.Abs(r.CPUMS/onSockets-1) > within {
-		t.Errorf("the model says %.1f ms of processor time for a log-in, on sockets it takes %.1f ms", r.CPUMS, onSockets)
+	const onSockets, within, overlays = 88.6, 0.25, 8 // ms
+	var sum float64
+	for range overlays {
+		s := stormlab.Default("stock", stormlab.Cold, stormlab.Fast, 20)
+		s.Serve, s.Slow, s.StartIn, s.Links = 1, 0, 0, memnet.Links{RTT: time.Millisecond}
+		sum += stormlab.Run(t, s).CPUMS
+	}
+	mean := sum / overlays
+	t.Logf("the model: %.1f ms", mean)
+	if math.Abs(mean/onSockets-1) > within {
+		t.Errorf("the model says %.1f ms of processor time for a log-in, on sockets it takes %.1f ms", mean, onSockets)
 	}
 }
 
