@@ -45,8 +45,8 @@ type Encoder interface {
 	Encode(pcm []int16, out []byte) (int, error)
 	// SetBitrate sets the target in bit/s.
 	SetBitrate(bps int) error
-	// SetExpectedLoss tells the encoder the loss it should arm its in-band
-	// forward error correction for, in percent.
+	// SetExpectedLoss tells the encoder the loss, in percent, it should arm its in-band
+	// forward error correction for; 0: none.
 	SetExpectedLoss(percent int) error
 	// SetEffort says whether to take the processor time that the best sound needs, as an
 	// encoder does at first, or about half of it.

@@ -26,8 +26,13 @@ import (
 // type VOICE keeps the modes in which forward error correction works.
 const (
 	defaultBitrate = 24000 // bit/s
-	complexity     = 8     // of 10: WB-PESQ 4.46 against 4.26 with 5; 10 adds nothing
-	thrifty        = 5     // the complexity that takes half of that processor time
+	complexity     = 7     // of 10: docs/decisions/0001-libopus-binding.md
+	thrifty        = 5     // with 0.7 of that processor time
+	// someLoss is the least loss, in percent, that an encoder is made ready for: what a
+	// decoder makes up for lost packets then dies out. With 0, a voice or an instrument
+	// that goes on evenly can stay ten times too loud for seconds
+	// (docs/decisions/0001-libopus-binding.md).
+	someLoss = 20
 )
 
 // ErrClosed is returned by methods called after Close.
@@ -44,8 +49,8 @@ func Version() string { return C.GoString(C.opus_get_version_string()) }
 // Encoder is one libopus encoder. It belongs to one goroutine.
 type Encoder struct{ c *C.OpusEncoder }
 
-// NewEncoder makes an encoder at 24 kbit/s, variable rate, with in-band forward
-// error correction that is armed by SetExpectedLoss. The caller closes it.
+// NewEncoder makes an encoder at 24 kbit/s, variable rate, without in-band forward
+// error correction until SetExpectedLoss asks for it. The caller closes it.
 func NewEncoder() (*Encoder, error) {
 	var code C.int
 	c := C.opus_encoder_create(audio.SampleRate, audio.Channels, C.OPUS_APPLICATION_AUDIO, &code)
@@ -57,7 +62,7 @@ func NewEncoder() (*Encoder, error) {
 		{C.OPUS_SET_SIGNAL_REQUEST, C.OPUS_SIGNAL_VOICE},
 		{C.OPUS_SET_BITRATE_REQUEST, defaultBitrate},
 		{C.OPUS_SET_COMPLEXITY_REQUEST, complexity},
-		{C.OPUS_SET_INBAND_FEC_REQUEST, 1},
+		{C.OPUS_SET_PACKET_LOSS_PERC_REQUEST, someLoss},
 	} {
 		if err := e.set(s.request, s.value); err != nil {
 			_ = e.Close()
@@ -88,9 +93,14 @@ func (e *Encoder) SetBitrate(bps int) error {
 	return e.set(C.OPUS_SET_BITRATE_REQUEST, C.int(bps))
 }
 
-// SetExpectedLoss implements audio.Encoder.
+// SetExpectedLoss implements audio.Encoder. Without forward error correction the
+// expected loss costs nothing that PESQ could tell.
 func (e *Encoder) SetExpectedLoss(percent int) error {
-	return e.set(C.OPUS_SET_PACKET_LOSS_PERC_REQUEST, C.int(min(max(percent, 0), 100)))
+	fec, loss := C.int(0), someLoss
+	if percent > 0 {
+		fec, loss = 1, min(percent, 100)
+	}
+	return errors.Join(e.set(C.OPUS_SET_INBAND_FEC_REQUEST, fec), e.set(C.OPUS_SET_PACKET_LOSS_PERC_REQUEST, C.int(loss)))
 }
 
 // SetEffort implements audio.Encoder.
