@@ -15,15 +15,12 @@ import (
 )
 
 // A server that dies without a word leaves connections behind that look open for
-// half a minute. So the neighbours are pinged in turn, one a second, and in place of one of
-// them now and then a server that holds our records, or the one through which alone others
-// reach us. When one does not answer at once all others are pinged, as they may be gone, too.
+// half a minute. So neighbours, servers that hold own records and the one through which
+// alone others reach us are pinged in turn (storm.Whom), one a second. When one does not
+// answer at once all others are pinged, as they may be gone, too.
 const (
 	pingEvery = time.Second
-	// holderEvery pings one is of a holder: of three one may be missing, of neighbours none;
-	// relayEvery pings one is of the relay.
-	holderEvery, relayEvery = 4, 2
-	pingLimit               = 300 * time.Millisecond // and twice the usual round trip
+	pingLimit = 300 * time.Millisecond // and twice the usual round trip
 	// streamLimit bounds the second question, on the connection itself and by a second ping:
 	// who is only overloaded, or heard neither, must not lose all connections for it.
 	streamLimit = time.Second
@@ -50,16 +47,19 @@ type booted struct {
 
 // watchLoop pings neighbours and holders in turn.
 func (o *Overlay) watchLoop() {
-	var r round
-	for {
+	for t := 1; ; t++ {
 		begun := time.Now()
 		if !o.sleep(pingEvery) {
 			return
 		}
 		o.watched.late(time.Since(begun) - pingEvery)
 		neighbours, holders := o.neighbours(), o.holdersApart()
-		whom := r.next(neighbours, holders, o.reach.through())
-		if whom == "" {
+		var relay *peer.ID
+		if p := o.reach.through(); p != "" {
+			relay = &p
+		}
+		whom, ok := storm.Whom(storm.PingTurns, t, neighbours, holders, relay)
+		if !ok {
 			continue
 		}
 		var others sync.WaitGroup
@@ -72,25 +72,6 @@ func (o *Overlay) watchLoop() {
 		})
 		others.Wait()
 	}
-}
-
-// round is whose turn it is to be pinged.
-type round struct{ tick, neighbour, holder int }
-
-// next takes the next one of neighbours, holders and the relay, "" where there is none.
-func (r *round) next(neighbours, holders []peer.ID, relay peer.ID) (whom peer.ID) {
-	r.tick++
-	switch {
-	case len(holders) > 0 && (r.tick%holderEvery == 0 || len(neighbours) == 0):
-		r.holder++
-		return holders[r.holder%len(holders)]
-	case relay != "" && r.tick%relayEvery == 1:
-		return relay
-	case len(neighbours) > 0:
-		r.neighbour++
-		return neighbours[r.neighbour%len(neighbours)]
-	}
-	return ""
 }
 
 // holdersApart lists the servers that hold own records and are no neighbours.

@@ -67,7 +67,7 @@ func TestAllTakeTurnsInBeingPinged(t *testing.T) {
 	for relay := range 3 {
 		for neighbours := 1; neighbours <= 8; neighbours++ {
 			s := &sim{model: DefaultModel(), policy: Ours, now: before}
-			s.model.RelayTurn = relay
+			s.model.Turns.Relay = relay
 			n := &node{}
 			n.clear()
 			for i := range neighbours {

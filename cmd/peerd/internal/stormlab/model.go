@@ -47,8 +47,7 @@ type Model struct {
 	Contacts   int           // contacts whose last addresses are remembered
 	Bootstrap  int           // bootstrap nodes
 	PingEvery  time.Duration // one neighbour is pinged so often
-	HolderTurn int           // each so many-th time a holder in its place
-	RelayTurn  int           // and each so many-th time the relay; 0: it takes its turn as a neighbour
+	Turns      storm.Turns   // and how often a holder or the relay in its place
 	Doubt      time.Duration // so long after a ping that has no answer all others are pinged
 	Detect     time.Duration // and so long after it the one pinged is taken for dead
 	Breadth    int           // servers that a reader asks for a record
@@ -70,7 +69,7 @@ func DefaultModel() Model {
 		Few: 64, Records: 2, Copies: 3, DialTrips: 2, RelayTrips: 1, ProofTrips: 2, Look: time.Second,
 		StepLimit: 400 * time.Millisecond, Reader: 50 * time.Millisecond,
 		Slow: 0.1, SlowFactor: 4, Moved: 0.1, Cache: 64, Contacts: 5, Bootstrap: 2,
-		PingEvery: time.Second, HolderTurn: 4, RelayTurn: 2, Doubt: 500 * time.Millisecond, Detect: 1500 * time.Millisecond, Breadth: 8, Wide: 24, Young: time.Minute,
+		PingEvery: time.Second, Turns: storm.PingTurns, Doubt: 500 * time.Millisecond, Detect: 1500 * time.Millisecond, Breadth: 8, Wide: 24, Young: time.Minute,
 	}
 }
 

@@ -61,31 +61,15 @@ func (s *sim) nextPing(n *node, id uint32) (in time.Duration, known bool) {
 	}
 	every, phase := s.model.PingEvery, n.from%s.model.PingEvery
 	t := int((s.now-phase)/every) + 1
-	for s.turn(n, t, near, held) != id {
-		t++
+	var relay *uint32
+	if n.is(onRelay) {
+		relay = &n.listed[0]
 	}
-	return time.Duration(t)*every + phase - s.now, true
-}
-
-// turn is whom a node pings the t-th time: its neighbours in turn, and now and then in
-// place of one of them a server that holds its records and is no neighbour, or its relay.
-func (s *sim) turn(n *node, t int, near, held []uint32) uint32 {
-	of := t / s.model.HolderTurn
-	often := s.model.RelayTurn
-	relayed := often > 0 && n.is(onRelay)
-	switch {
-	case len(held) > 0 && (t%s.model.HolderTurn == 0 || len(near) == 0):
-		return held[of%len(held)]
-	case relayed && t%often == 1:
-		return n.listed[0]
+	for ; ; t++ {
+		if whom, _ := storm.Whom(s.model.Turns, t, near, held, relay); whom == id {
+			return time.Duration(t)*every + phase - s.now, true
+		}
 	}
-	if len(held) == 0 {
-		of = 0
-	}
-	if relayed {
-		of += (t + often - 1) / often
-	}
-	return near[(t-of)%len(near)]
 }
 
 // noticeLoss has a node notice with the next ping that a neighbour or a holder is gone.
