@@ -18,7 +18,7 @@ import (
 
 const (
 	greetLimit   = 5 * time.Second
-	goodbyeLimit = 500 * time.Millisecond
+	goodbyeLimit = time.Second
 	// lookAgainEvery bounds what a device that its account does not list can make us do.
 	lookAgainEvery = time.Minute
 )
