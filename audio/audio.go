@@ -49,7 +49,7 @@ type Encoder interface {
 	// forward error correction for; 0: none.
 	SetExpectedLoss(percent int) error
 	// SetEffort says whether to take the processor time that the best sound needs, as an
-	// encoder does at first, or about half of it.
+	// encoder does at first, or less of it.
 	SetEffort(full bool) error
 	Close() error
 }

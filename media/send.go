@@ -21,10 +21,6 @@ type sendPath struct {
 	digits  []byte // event codes still to be sent
 }
 
-// fullEffort calls of a process at most are encoded as well as possible: with more, what
-// the processor gains is worth more than what they lose.
-const fullEffort = 4
-
 // send reads frames from the microphone until it is closed: read, encode,
 // write RTP. All buffers are made here, none per frame.
 func (s *Session) send(stream audio.Stream) {
@@ -33,7 +29,8 @@ func (s *Session) send(stream audio.Stream) {
 	var clock lateClock
 	var pad keypad
 	var now plan
-	thrifty := false
+	var effort effort
+	full := true
 	for timestamp := randomTimestamp(); ; timestamp += audio.FrameSamples {
 		frame := pcm[len(pcm) : len(pcm)+audio.FrameSamples]
 		if now.repeat { // half a frame later than the last
@@ -48,14 +45,14 @@ func (s *Session) send(stream audio.Stream) {
 		}
 		if len(pcm) == 0 { // between two packets
 			s.keepTo(&now, s.plan.Load())
-			if many := s.engine.encoding.Load() > fullEffort; many != thrifty {
-				thrifty = many
-				_ = s.encoder.SetEffort(!many)
+			if now := effort.full(int(s.engine.encoding.Load())); now != full {
+				full = now
+				_ = s.encoder.SetEffort(full)
 			}
 		}
 		if pcm = pcm[:len(pcm)+audio.FrameSamples]; len(pcm) >= now.frames*audio.FrameSamples {
 			begin := timestamp - uint32(len(pcm)-audio.FrameSamples)
-			s.sendFrame(begin, pcm, packet, now.depth)
+			effort.encoded(s.sendFrame(begin, pcm, packet, now.depth), now.frames)
 			pcm = pcm[:0]
 		}
 		s.sendKeys(&pad, timestamp)
@@ -92,24 +89,28 @@ func (s *Session) left(late time.Duration) {
 	}
 }
 
-// sendFrame encodes and sends one packet's sound, with depth earlier ones. Muted, the encoder gets zeros, so
-// that nothing of the room can be left in its state; on hold nothing is sent.
-func (s *Session) sendFrame(timestamp uint32, pcm []int16, packet []byte, depth int) {
+// sendFrame encodes and sends one packet's sound, with depth earlier ones, and returns how
+// long the encoder took. Muted, the encoder gets zeros, so that nothing of the room can be
+// left in its state; on hold nothing is sent.
+func (s *Session) sendFrame(timestamp uint32, pcm []int16, packet []byte, depth int) (took time.Duration) {
 	if s.held.Load() {
-		return
+		return 0
 	}
 	if s.muted.Load() {
 		clear(pcm)
 	}
+	begun := time.Now()
 	n, err := s.encoder.Encode(pcm, packet)
+	took = time.Since(begun)
 	if err != nil {
 		s.sendErrors.Add(1)
-		return
+		return took
 	}
 	if n <= 2 { // DTX: silence goes on
-		return
+		return took
 	}
 	if s.track.sendOpus(timestamp, packet[:n], depth) != nil {
 		s.sendErrors.Add(1)
 	}
+	return took
 }
