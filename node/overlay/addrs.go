@@ -11,7 +11,7 @@ import (
 // maxAddrs bounds the addresses worth publishing: a record has one kilobyte.
 const (
 	maxAddrs    = 8
-	maxCircuits = 3
+	maxCircuits = 4
 )
 
 // ipOf returns the address in the first component of a, unmapped and without zone.

@@ -161,7 +161,7 @@ func TestReachableThroughARelay(t *testing.T) {
 	if p.err != nil || p.relay == "" || len(p.circuits) == 0 {
 		t.Fatalf("%+v", p)
 	}
-	phone.reach.settle(proof{relay: p.relay, circuits: p.circuits, expires: p.expires}, true)
+	phone.reach.settle(proof{place: p.place}, true)
 	if s, _, _ := phone.Reach(); s != ReachRelay {
 		t.Errorf("reach is %s", s)
 	}
@@ -185,18 +185,9 @@ func TestReachableThroughARelay(t *testing.T) {
 
 func TestAnotherRelayWhenOneIsLost(t *testing.T) {
 	servers := []*Overlay{member(t, true), member(t, true)}
-	phone := member(t, false, servers...)
-	eventually(t, "two servers", func() bool { return len(phone.Servers()) == 2 })
-	eventually(t, "direct proof", func() bool { s, _, _ := phone.Reach(); return s == ReachDirect })
-	r := phone.reach
+	phone, r := relayed(t, servers)
 	r.mu.Lock()
-	r.natted, r.stale = true, true // as if others saw us at a router's address
-	r.mu.Unlock()
-	r.wake()
-	eventually(t, "a relay", func() bool { s, _, _ := phone.Reach(); return s == ReachRelay })
-
-	r.mu.Lock()
-	first := r.relay
+	first := r.first.relay
 	r.mu.Unlock()
 	i := slices.IndexFunc(servers, func(o *Overlay) bool { return o.host.ID() == first })
 	if err := servers[i].Close(); err != nil {
@@ -205,12 +196,90 @@ func TestAnotherRelayWhenOneIsLost(t *testing.T) {
 	eventually(t, "the other relay", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return r.state == ReachRelay && r.relay == servers[1-i].host.ID()
+		return r.state == ReachRelay && r.first.relay == servers[1-i].host.ID()
 	})
-	conns := r.o.host.ConnManager()
+	conns := phone.host.ConnManager()
 	if conns.IsProtected(servers[i].host.ID(), relayTag) || !conns.IsProtected(servers[1-i].host.ID(), relayTag) {
 		t.Error("the relay that holds our reservation, and no other, is to be protected")
 	}
+}
+
+// relayed is a phone that others reach through one of the servers alone.
+func relayed(t *testing.T, servers []*Overlay) (*Overlay, *reach) {
+	t.Helper()
+	phone := member(t, false, servers...)
+	eventually(t, "all servers", func() bool { return len(phone.Servers()) == len(servers) })
+	eventually(t, "direct proof", func() bool { s, _, _ := phone.Reach(); return s == ReachDirect })
+	r := phone.reach
+	eventually(t, "a relay", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.state == ReachRelay {
+			return true
+		}
+		if !r.natted { // a server that was connected last may have seen us at our own address
+			r.natted, r.stale = true, true // as if others saw us at a router's
+			r.wake()
+		}
+		return false
+	})
+	return phone, r
+}
+
+// TestSecondRelay: who has two relays tells addresses through both, and stays reachable
+// without a moment's break when one is gone, whichever. Its records need not change at once.
+func TestSecondRelay(t *testing.T) {
+	for _, lose := range []string{"first", "second"} {
+		t.Run(lose, func(t *testing.T) {
+			servers := []*Overlay{member(t, true), member(t, true), member(t, true)}
+			phone, r := relayed(t, servers)
+			before := circuitRelays(phone)
+			r.askSecond()
+			r.mu.Lock()
+			first, second := r.first.relay, r.second.relay
+			r.mu.Unlock()
+			if second == "" || second == first || len(before) != 1 || len(circuitRelays(phone)) != 2 {
+				t.Fatalf("relays %s and %s; addresses through %v, %v before", first, second, circuitRelays(phone), before)
+			}
+			gone, left := first, second
+			if lose == "second" {
+				gone, left = second, first
+			}
+			i := slices.IndexFunc(servers, func(o *Overlay) bool { return o.host.ID() == gone })
+			if err := servers[i].Close(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is noticed", func() bool {
+				if s, _, why := phone.Reach(); s != ReachRelay {
+					t.Fatalf("it is %s: %s", s, why)
+				}
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				return r.first.relay == left && r.second.relay == ""
+			})
+			if got := circuitRelays(phone); len(got) != 2 {
+				t.Errorf("the records change at once: addresses through %v", got)
+			}
+			r.askSecond()
+			if got := circuitRelays(phone); len(got) != 2 || slices.Contains(got, gone) {
+				t.Errorf("asked again it has addresses through %v", got)
+			}
+		})
+	}
+}
+
+// circuitRelays are the relays in the addresses that a member tells, each once.
+func circuitRelays(o *Overlay) (relays []peer.ID) {
+	for _, a := range o.Addresses() {
+		if !IsCircuit(a) {
+			continue
+		}
+		id, _ := a.ValueForProtocol(ma.P_P2P)
+		if p, err := peer.Decode(id); err == nil && !slices.Contains(relays, p) {
+			relays = append(relays, p)
+		}
+	}
+	return relays
 }
 
 func TestDialbackDialsNobodyElse(t *testing.T) {

@@ -30,6 +30,9 @@ const (
 	// proveAgainEvery is the mean period of asking for a new proof.
 	proveAgainEvery = 20 * time.Minute
 	proofLimit      = 8 * time.Second
+	// secondEvery is the mean time until a second relay is asked, where one is lacking: by
+	// then whoever else came at the same time is in.
+	secondEvery = time.Minute
 )
 
 // reach finds out, with the help of other members, how this host can be reached.
@@ -44,11 +47,18 @@ type reach struct {
 	public   bool   // proven at a public address of an interface of ours
 	natted   bool   // others see us at an address that no interface has
 	proven   []ma.Multiaddr
-	circuits []ma.Multiaddr
-	relay    peer.ID // whose reservation we hold; empty when none
-	expires  time.Time
-	stale    bool // what was proven may no longer hold
+	first    place          // through which others reach us
+	second   place          // and if that one is gone; none where there is no first
+	circuits []ma.Multiaddr // that others are told of: one that is gone, too, until there is another
+	stale    bool           // what was proven may no longer hold
 	lastIfs  []ma.Multiaddr
+}
+
+// place is a reservation on a relay; the zero value is none.
+type place struct {
+	relay    peer.ID
+	circuits []ma.Multiaddr // our addresses through it
+	expires  time.Time
 }
 
 func newReach(o *Overlay) *reach {
@@ -131,17 +141,26 @@ func sameAddrs(a, b []ma.Multiaddr) bool {
 	return !slices.ContainsFunc(a, func(x ma.Multiaddr) bool { return !ma.Contains(b, x) })
 }
 
-// lost notes that the connection to p ended: a reservation there is void.
+// lost notes that the connection to p ended: a reservation there is void. Who has another
+// tells it with the next second relay: the records do for so long.
 func (r *reach) lost(p peer.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p == "" || p != r.relay {
+	switch {
+	case p == "":
 		return
-	}
-	r.holdLocked("")
-	r.circuits, r.stale = nil, true
-	if r.state == ReachRelay {
-		r.state, r.why = ReachUnknown, "the connection to the relay was lost"
+	case p == r.second.relay:
+		r.holdLocked(r.first, place{})
+	case p == r.first.relay && r.second.relay != "":
+		r.holdLocked(r.second, place{})
+	case p == r.first.relay:
+		r.holdLocked(place{}, place{})
+		r.circuits, r.stale = nil, true
+		if r.state == ReachRelay {
+			r.state, r.why = ReachUnknown, "the connection to the relay was lost"
+		}
+	default:
+		return
 	}
 	r.wake()
 }
@@ -150,7 +169,7 @@ func (r *reach) lost(p peer.ID) {
 func (r *reach) through() peer.ID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.relay
+	return r.first.relay
 }
 
 // mayServe says that this member can be reached by anybody and may become a server.
@@ -175,7 +194,19 @@ func (r *reach) loop() {
 		} else if r.o.Witnesses() > 0 {
 			retry, wait = retry.Fail(r.o.now(), unit())
 		}
-		r.waitFor(wait)
+		r.rest(wait)
+	}
+}
+
+// rest lets d pass, or less where a new proof is needed, and sees to the second relay
+// meanwhile.
+func (r *reach) rest(d time.Duration) {
+	for end := r.o.now().Add(d); r.o.ctx.Err() == nil; {
+		wait, second := end.Sub(r.o.now()), r.untilSecond()
+		if r.waitFor(min(wait, second)) || wait <= second {
+			return
+		}
+		r.askSecond()
 	}
 }
 
@@ -183,29 +214,43 @@ func (r *reach) untilNextProof() time.Duration {
 	wait := storm.Spread(proveAgainEvery, unit())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.relay != "" {
-		wait = min(wait, r.expires.Sub(r.o.now())/2)
+	if r.first.relay != "" {
+		wait = min(wait, r.first.expires.Sub(r.o.now())/2)
 	}
 	return max(wait, time.Second)
 }
 
-// waitFor returns after d, or when what was proven may no longer hold, or when
+// untilSecond is when a second relay is to be asked: one is lacking, or the reservation
+// there ages.
+func (r *reach) untilSecond() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.first.relay == "":
+		return proveAgainEvery
+	case r.second.relay == "":
+		return storm.Spread(secondEvery, unit())
+	}
+	return max(r.second.expires.Sub(r.o.now())/2, time.Second)
+}
+
+// waitFor lets d pass. It says at once when what was proven may no longer hold, or when
 // nothing was proven and a new witness came.
-func (r *reach) waitFor(d time.Duration) {
+func (r *reach) waitFor(d time.Duration) (early bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	for asked := r.o.Witnesses(); ; {
 		select {
 		case <-t.C:
-			return
+			return false
 		case <-r.o.ctx.Done():
-			return
+			return true
 		case <-r.again:
 			r.mu.Lock()
 			stale, unknown := r.stale, r.state == ReachUnknown
 			r.mu.Unlock()
 			if (stale && r.o.Witnesses() > 0) || (unknown && r.o.Witnesses() > asked) {
-				return
+				return true
 			}
 		}
 	}
@@ -213,11 +258,9 @@ func (r *reach) waitFor(d time.Duration) {
 
 // proof is the outcome of one round.
 type proof struct {
-	direct   []ma.Multiaddr
-	circuits []ma.Multiaddr
-	relay    peer.ID
-	expires  time.Time
-	err      error
+	place
+	direct []ma.Multiaddr
+	err    error
 }
 
 // prove asks one witness after the other until something is proven. Behind a
@@ -259,28 +302,55 @@ func (r *reach) askDirect(ctx context.Context, witnesses []peer.ID) []ma.Multiad
 	return nil
 }
 
-// byRelay reserves a place on a relay and has a witness, another than the relay
-// where there is one, prove that it carries.
+// byRelay reserves a place on a relay.
 func (p *proof) byRelay(ctx context.Context, r *reach, witnesses []peer.ID) {
-	relay, expires, err := r.reserve(ctx)
+	r.mu.Lock()
+	held := r.first.relay
+	r.mu.Unlock()
+	p.place, p.err = r.reserve(ctx, witnesses, held, "")
+}
+
+// reserve keeps the reservation held, or gets one from the first server willing, but not
+// from the one named. A witness, another than the relay where there is one that knows it,
+// proves that it carries.
+func (r *reach) reserve(ctx context.Context, witnesses []peer.ID, held, but peer.ID) (place, error) {
+	got, err := r.book(ctx, held, but)
 	if err != nil {
-		p.err = err
-		return
+		return place{}, err
 	}
-	circuits := r.o.circuitsVia(relay)
-	witnesses = slices.Clone(witnesses) // askDirect reads them at the same time
-	slices.SortStableFunc(witnesses, func(a, b peer.ID) int { return btoi(a == relay) - btoi(b == relay) })
-	for _, w := range witnesses[:min(2, len(witnesses))] {
-		proven, err := r.o.askReach(ctx, w, circuits[:min(1, len(circuits))])
+	// Others dial only through relays that they are connected to.
+	others := slices.DeleteFunc(slices.Clone(witnesses), func(p peer.ID) bool { return p == got.relay })
+	for _, w := range append(others[:min(1, len(others))], got.relay) {
+		proven, refusal := r.o.askReach(ctx, w, got.circuits[:min(1, len(got.circuits))])
 		if len(proven) > 0 {
-			p.relay, p.expires, p.circuits = relay, expires, circuits
-			return
+			return got, nil
 		}
-		p.err = errors.Join(p.err, err)
+		err = errors.Join(err, refusal)
 	}
-	if p.err == nil {
-		p.err = fmt.Errorf("a circuit through relay %s does not reach us", tail(relay))
+	if err == nil {
+		err = fmt.Errorf("a circuit through relay %s does not reach us", tail(got.relay))
 	}
+	return place{}, err
+}
+
+// askSecond gets a second relay, or keeps it.
+func (r *reach) askSecond() {
+	ctx, cancel := context.WithTimeout(r.o.ctx, proofLimit)
+	defer cancel()
+	r.mu.Lock()
+	first, second := r.first.relay, r.second.relay
+	r.mu.Unlock()
+	got, err := r.reserve(ctx, r.o.supporting(ReachProtocol), second, first)
+	if err != nil {
+		r.o.log.Debug("no second relay", "err", err)
+	}
+	r.mu.Lock()
+	if r.first.relay == first { // otherwise it may be the one just asked
+		r.holdLocked(r.first, got)
+		r.circuits = r.ownCircuitsLocked()
+	}
+	r.mu.Unlock()
+	r.o.changed()
 }
 
 func btoi(b bool) int {
@@ -295,8 +365,12 @@ func btoi(b bool) int {
 // we have talked to, and the witness is one.
 func (r *reach) settle(p proof, natted bool) {
 	r.mu.Lock()
-	r.holdLocked(p.relay)
-	r.proven, r.circuits, r.expires = p.direct, p.circuits, p.expires
+	second := r.second
+	if p.relay == "" || p.relay == second.relay {
+		second = place{}
+	}
+	r.holdLocked(p.place, second)
+	r.proven, r.circuits = p.direct, r.ownCircuitsLocked()
 	r.asked, r.why = true, ""
 	switch {
 	case len(p.direct) > 0 && (!natted || r.o.Serving()):

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -32,40 +31,54 @@ func (o *Overlay) supporting(proto protocol.ID) []peer.ID {
 	return list
 }
 
-// reserve keeps the reservation we hold, or gets one from the first server willing.
-func (r *reach) reserve(ctx context.Context) (peer.ID, time.Time, error) {
+// book keeps the reservation held, or gets one from the first server willing, but not
+// from the one named.
+func (r *reach) book(ctx context.Context, held, but peer.ID) (place, error) {
 	relays := r.o.supporting(proto.ProtoIDv2Hop)
-	r.mu.Lock()
-	held := r.relay
-	r.mu.Unlock()
 	if held != "" {
 		relays = append([]peer.ID{held}, relays...)
 	}
 	err := errNoRelay
 	for _, p := range relays {
+		if p == but {
+			continue
+		}
 		got, refusal := relayclient.Reserve(ctx, r.o.host, peer.AddrInfo{ID: p})
 		if refusal == nil {
-			return p, got.Expiration, nil
+			return place{p, r.o.circuitsVia(p), got.Expiration}, nil
 		}
 		err = fmt.Errorf("relay %s refused: %w", tail(p), refusal)
 	}
-	return "", time.Time{}, err
+	return place{}, err
 }
 
-// holdLocked notes whose reservation we hold, "" for none; its connection, and no
-// earlier one's, is protected from being trimmed.
-func (r *reach) holdLocked(relay peer.ID) {
-	if relay == r.relay {
-		return
-	}
+// holdLocked notes what reservations we hold. The connections to those relays, and to
+// no earlier ones, are protected from being trimmed.
+func (r *reach) holdLocked(first, second place) {
 	conns := r.o.host.ConnManager()
-	if r.relay != "" {
-		conns.Unprotect(r.relay, relayTag)
+	for _, p := range []peer.ID{r.first.relay, r.second.relay} {
+		if p != "" && p != first.relay && p != second.relay {
+			conns.Unprotect(p, relayTag)
+		}
 	}
-	if relay != "" {
-		conns.Protect(relay, relayTag)
+	for _, p := range []peer.ID{first.relay, second.relay} {
+		if p != "" {
+			conns.Protect(p, relayTag)
+		}
 	}
-	r.relay = relay
+	r.first, r.second = first, second
+}
+
+// ownCircuitsLocked lists our addresses through both relays in turn, as only some are told.
+func (r *reach) ownCircuitsLocked() (circuits []ma.Multiaddr) {
+	for i := range max(len(r.first.circuits), len(r.second.circuits)) {
+		for _, p := range []place{r.first, r.second} {
+			if i < len(p.circuits) {
+				circuits = append(circuits, p.circuits[i])
+			}
+		}
+	}
+	return circuits
 }
 
 // circuitsVia returns our own addresses through a relay we are connected to, one

@@ -59,11 +59,17 @@ func (n *node) forget() {
 
 // renew has a node's records say something else: those that others hold are of no use.
 func (n *node) renew() {
-	n.version++
-	n.forget()
+	n.amend()
 	for r := range n.records {
 		n.records[r].held = [4]uint32{nobody, nobody, nobody, nobody}
 	}
+}
+
+// amend has a node's records say more: those that others hold are of use until they are
+// replaced.
+func (n *node) amend() {
+	n.version++
+	n.forget()
 }
 
 // give sends a server a record with a question.

@@ -19,7 +19,7 @@ type node struct {
 	walked  time.Duration // when the last search has all its answers
 	hears   time.Duration // when it hears that servers came near a neighbour; 0 is nothing
 	rel     [8]relation   // servers that let it in, as the node believes
-	listed  [8]uint32     // relays that the record names: one, but the baselines name all
+	listed  [8]uint32     // relays that the record names: one or two, but the baselines name all
 	records [maxRecords]record
 	server  int32 // index in servers; -1 is none
 	gen     uint16

@@ -140,9 +140,7 @@ func (s *sim) loses(id uint32, n *node, server uint32) (kind storm.EventKind, ne
 		}
 		kind, news = storm.Lost, true
 		n.rel[i].server = nobody
-		if n.listed[0] == server {
-			n.set(onRelay, false)
-		}
+		s.unrelayed(id, n, server)
 		if n.server >= 0 {
 			s.recorder(id).Left(s.now, &s.servers[n.server].gate, server)
 		}

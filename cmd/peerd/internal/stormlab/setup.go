@@ -201,7 +201,7 @@ func (s *sim) befriend(id uint32, n *node) {
 		}
 	}
 	if s.policy == Ours && !n.is(public) {
-		n.listed[0] = n.rel[0].server
+		n.listed[0], n.listed[1] = n.rel[0].server, n.rel[1].server
 		n.set(onRelay, true)
 	}
 }

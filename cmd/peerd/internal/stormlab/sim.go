@@ -27,6 +27,7 @@ const (
 	evGive                  // a question that a record goes with reaches a server; aux is the gift
 	evGave                  // its answer reaches the node; x is its index, or came
 	evRelay                 // a node has a place on a relay
+	evSecond                // a node asks a second relay
 	evDone                  // a server's processor has finished a piece of work
 	evFound                 // a search has ended
 	evPing                  // a node pings a server that was gone
@@ -202,6 +203,8 @@ func (s *sim) happen(e *event) {
 		s.offered(e)
 	case evGave:
 		s.gave(e)
+	case evSecond:
+		s.takeSecond(e)
 	case evRelay:
 		s.placed(e)
 	case evPing:
