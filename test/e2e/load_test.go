@@ -130,12 +130,12 @@ func atOnce(t *testing.T, answer string, calls, callers int) {
 		calls, time.Since(begun).Seconds(), spread(ring), spread(set))
 	t.Logf("%d frames late while the calls were set up", lateFrames(t, by, callee))
 	used := processorTime(t, everybody)
-	began := time.Now()
+	began, watched := time.Now(), harness.WatchMachine()
 	talked := talkTogether(t, by)
 	for i, now := range processorTime(t, everybody) {
 		t.Logf("%s used %.0f %% of a core", everybody[i].Name(), 100*(now-used[i]).Seconds()/time.Since(began).Seconds())
 	}
-	report(t, by, callee, talked)
+	report(t, by, callee, talked, watched())
 	for id, p := range by {
 		p.Hangup(t, id)
 	}
@@ -167,8 +167,9 @@ func talkTogether(t *testing.T, by map[string]*harness.Daemon) time.Duration {
 	return length
 }
 
-// report adds up the figures of both ends while all calls are live.
-func report(t *testing.T, by map[string]*harness.Daemon, callee *harness.Daemon, talked time.Duration) {
+// report adds up the figures of both ends while all calls are live. What is late on a
+// machine that was slow for so long meanwhile is not judged.
+func report(t *testing.T, by map[string]*harness.Daemon, callee *harness.Daemon, talked, slow time.Duration) {
 	t.Helper()
 	late := lateFrames(t, by, callee)
 	var sent, back, lost uint64
@@ -186,7 +187,11 @@ func report(t *testing.T, by map[string]*harness.Daemon, callee *harness.Daemon,
 	if back < sent*9/10 {
 		t.Errorf("of %d packets sent, the callee sent back %d", sent, back)
 	}
-	if late > 0 && soak() {
+	switch {
+	case late == 0 || !soak():
+	case slow > 20*time.Millisecond:
+		t.Logf("not judged: the machine's own processors ran at less than a quarter of their speed for %v", slow.Round(time.Millisecond))
+	default:
 		t.Errorf("%d frames were late for lack of CPU", late)
 	}
 }

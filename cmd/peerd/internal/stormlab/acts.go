@@ -90,6 +90,9 @@ func (s *sim) heard(e *event) {
 	case evConnected:
 		ev.Kind = storm.Connected
 		s.relate(n, e.from, uint16(e.x))
+		if !s.connected(n, e.from) { // it has died since it let the node in
+			s.noticeLoss(e.to, e.from)
+		}
 		s.acquaint(e.from, e.to)
 		s.enter(e.to, n)
 	case evRefused:

@@ -101,8 +101,10 @@ func (s *sim) relate(n *node, peer uint32, epoch uint16) {
 		return
 	}
 	place := n.neighbour(nobody)
-	if place < 0 { // a dead one first
-		place = slices.IndexFunc(n.rel[:], func(r relation) bool { return !s.lets(r) })
+	if place < 0 { // a dead one first, unless it is a relay that is yet to be missed
+		place = slices.IndexFunc(n.rel[:], func(r relation) bool {
+			return !s.lets(r) && r.server != n.listed[0] && r.server != n.listed[1]
+		})
 	}
 	if place < 0 {
 		place = int(n.related) % len(n.rel)

@@ -65,13 +65,11 @@ func (s *sim) unrelayed(id uint32, n *node, relay uint32) {
 	if i < 0 || !n.is(onRelay) {
 		return
 	}
-	if i == 0 {
-		n.listed[0] = n.listed[1]
-	}
-	if n.listed[1] = nobody; n.listed[0] == nobody {
-		n.listed[0] = relay // the records name it still
-		n.set(onRelay, false)
+	if other := n.listed[1-i]; other != nobody && n.neighbour(other) >= 0 {
+		n.listed[0], n.listed[1] = other, nobody
+		s.wantSecond(id, n)
 		return
 	}
-	s.wantSecond(id, n)
+	n.listed[0], n.listed[1] = relay, nobody // the records name it still
+	n.set(onRelay, false)
 }
