@@ -2,6 +2,7 @@ package harness
 
 import (
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,15 +44,18 @@ func (r Recording) Between(from, to time.Time) []int16 {
 	return r.Sound[sample(from):max(sample(from), sample(to))]
 }
 
-// Is checks that the recording is the given speech, as far as it lasts.
+// Is checks that the recording is the given speech, as far as it lasts, from the first
+// sound on: what is said before the path is up is heard by nobody.
 func (r Recording) Is(t testing.TB, spoken []int16) {
 	t.Helper()
 	tailRoom := audio.SampleRate // delay, and what was on the way when the call ended
-	if len(r.Sound) < 2*tailRoom {
-		t.Errorf("heard %d samples, too few to judge", len(r.Sound))
+	first := slices.IndexFunc(r.Sound, func(v int16) bool { return v > quiet || v < -quiet })
+	last := min(len(spoken), len(r.Sound)-tailRoom)
+	if first < 0 || last-first < tailRoom {
+		t.Errorf("heard %d samples, the first sound at %d: too little to judge", len(r.Sound), first)
 		return
 	}
-	got, pieces := likeness(spoken[:min(len(spoken), len(r.Sound)-tailRoom)], r.Sound)
+	got, pieces := likeness(spoken[first:last], r.Sound[first:])
 	if got < alike {
 		t.Errorf("heard is like spoken by %.3f in %d pieces, want %.2f; levels heard %v, spoken %v",
 			got, pieces, alike, levels(r.Sound), levels(spoken[:min(len(spoken), len(r.Sound))]))
