@@ -3,6 +3,7 @@ package overlay
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -88,7 +89,7 @@ func TestRecordsGoWithTheSearch(t *testing.T) {
 	connected := len(phone.Members())
 	for i, name := range []string{"/pa/a", "/pa/b", "/pa/c", "/pa/d"} {
 		r := Record{Key: name, Value: []byte{byte(i)}}
-		phone.keeping.records = map[string]*kept{name: {value: r.Value, acked: make(map[peer.ID]time.Time)}}
+		phone.keeps(name, &kept{value: r.Value, acked: make(map[peer.ID]time.Time)})
 		want := kb.SortClosestPeers(all, kb.ConvertKey(name))[:Neighbours]
 		if got := phone.near(name); !slices.Equal(got, want) {
 			t.Errorf("%s: found %v, want %v", name, got, want)
@@ -96,7 +97,7 @@ func TestRecordsGoWithTheSearch(t *testing.T) {
 		for _, s := range servers {
 			holds := slices.Contains(want, s.host.ID())
 			eventually(t, "the record is where it should be", func() bool { return (s.keptHere(t.Context(), name) != nil) == holds })
-			if has := phone.keeping.records[name].has(s.host.ID()); has != holds {
+			if has := phone.keptAs(name).has(s.host.ID()); has != holds {
 				t.Errorf("%s: acknowledged by a holder (%v): %v", name, holds, has)
 			}
 		}
@@ -104,6 +105,22 @@ func TestRecordsGoWithTheSearch(t *testing.T) {
 	if n := len(phone.Members()); n != connected {
 		t.Errorf("connected to %d members, %d before", n, connected)
 	}
+}
+
+// keeps has a member keep one record and no others.
+func (o *Overlay) keeps(key string, r *kept) {
+	o.keeping.mu.Lock()
+	defer o.keeping.mu.Unlock()
+	o.keeping.records = map[string]*kept{key: r}
+}
+
+// keptAs is what a member knows of a record that it keeps, as of now.
+func (o *Overlay) keptAs(key string) *kept {
+	o.keeping.mu.Lock()
+	defer o.keeping.mu.Unlock()
+	r := *o.keeping.records[key]
+	r.acked = maps.Clone(r.acked)
+	return &r
 }
 
 // TestARecordOfferedIsStoredAtOnce: by who is asked to, near or not; once, however often
@@ -114,7 +131,7 @@ func TestARecordOfferedIsStoredAtOnce(t *testing.T) {
 	good, bad := Record{Key: "/pa/key", Value: []byte("value")}, Record{Key: "/none/key", Value: []byte("value")}
 	to := server.host.ID()
 	for _, r := range []Record{good, bad} {
-		phone.keeping.records = map[string]*kept{r.Key: {value: r.Value, near: []peer.ID{to}, acked: make(map[peer.ID]time.Time)}}
+		phone.keeps(r.Key, &kept{value: r.Value, near: []peer.ID{to}, acked: make(map[peer.ID]time.Time)})
 		var a gate.Answer
 		for range 3 {
 			var err error
@@ -126,7 +143,7 @@ func TestARecordOfferedIsStoredAtOnce(t *testing.T) {
 		if a.Come != (r.Key == good.Key) || (server.keptHere(t.Context(), r.Key) != nil) != a.Come {
 			t.Errorf("%s: answered %+v", r.Key, a)
 		}
-		if err := phone.keeping.records[r.Key].Err; a.Come != (err == nil) {
+		if err := phone.keptAs(r.Key).Err; a.Come != (err == nil) {
 			t.Errorf("%s: %v", r.Key, err)
 		}
 	}
@@ -172,9 +189,7 @@ func TestAHolderThatDiesIsNoticed(t *testing.T) {
 	useless := []ma.Multiaddr{ma.StringCast("/ip6/2001:db8::1/udp/9/quic-v1"), ma.StringCast("/ip4/127.0.0.1/udp/9/quic-v1")}
 	phone.host.Peerstore().AddAddrs(to, append(useless, server.interfaceAddrs()...), peerstore.PermanentAddrTTL)
 	r := &kept{value: []byte("value"), near: []peer.ID{to}, acked: make(map[peer.ID]time.Time)}
-	phone.keeping.mu.Lock()
-	phone.keeping.records = map[string]*kept{"/pa/key": r}
-	phone.keeping.mu.Unlock()
+	phone.keeps("/pa/key", r)
 	if a, err := phone.offer(t.Context(), to, false); err != nil || !a.Come {
 		t.Fatalf("%+v, %v", a, err)
 	}
