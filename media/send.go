@@ -29,7 +29,7 @@ func (s *Session) send(stream audio.Stream) {
 	var clock lateClock
 	var pad keypad
 	var now plan
-	var effort effort
+	var spent effort
 	full := true
 	for timestamp := randomTimestamp(); ; timestamp += audio.FrameSamples {
 		frame := pcm[len(pcm) : len(pcm)+audio.FrameSamples]
@@ -45,14 +45,14 @@ func (s *Session) send(stream audio.Stream) {
 		}
 		if len(pcm) == 0 { // between two packets
 			s.keepTo(&now, s.plan.Load())
-			if now := effort.full(int(s.engine.encoding.Load())); now != full {
+			if now := spent.full(int(s.engine.encoding.Load())); now != full {
 				full = now
 				_ = s.encoder.SetEffort(full)
 			}
 		}
 		if pcm = pcm[:len(pcm)+audio.FrameSamples]; len(pcm) >= now.frames*audio.FrameSamples {
 			begin := timestamp - uint32(len(pcm)-audio.FrameSamples)
-			effort.encoded(s.sendFrame(begin, pcm, packet, now.depth), now.frames)
+			spent.encoded(s.sendFrame(begin, pcm, packet, now.depth), now.frames)
 			pcm = pcm[:0]
 		}
 		s.sendKeys(&pad, timestamp)
