@@ -45,8 +45,8 @@ func (s *Session) send(stream audio.Stream) {
 		}
 		if len(pcm) == 0 { // between two packets
 			s.keepTo(&now, s.plan.Load())
-			if now := spent.full(int(s.engine.encoding.Load())); now != full {
-				full = now
+			if best := spent.full(int(s.engine.encoding.Load())); best != full {
+				full = best
 				_ = s.encoder.SetEffort(full)
 			}
 		}
