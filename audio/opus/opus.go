@@ -28,9 +28,9 @@ const (
 	defaultBitrate = 24000 // bit/s
 	complexity     = 7     // of 10: docs/decisions/0001-libopus-binding.md
 	thrifty        = 5     // with 0.7 of that processor time
-	// someLoss is the least loss, in percent, that an encoder is made ready for: what a
-	// decoder makes up for lost packets then dies out. With 0, a voice or an instrument
-	// that goes on evenly can stay ten times too loud for seconds
+	// someLoss is the loss, in percent, that an encoder is made ready for where it is told
+	// of none: what a decoder makes up for lost packets then dies out. With 0, a voice or an
+	// instrument that goes on evenly can stay ten times too loud for seconds
 	// (docs/decisions/0001-libopus-binding.md).
 	someLoss = 20
 )

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/peerd/peerd/audio"
+	"github.com/peerd/peerd/audio/analysis"
 )
 
 // voice fills pcm with something like a vowel: harmonics of 140 Hz with a
@@ -147,7 +148,7 @@ func TestWhatIsMadeUpDiesOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			frames++
-			loud += int(min(1, level(out[:got])/9000))
+			loud += int(min(1, analysis.RMS(out[:got])/9000))
 		}
 	}
 	if loud > frames/400 {
@@ -184,14 +185,6 @@ func (h *hum) fill(pcm []int16, r *rand.Rand) {
 		}
 		pcm[i] = int16(4500 * v * math.Sin(math.Pi*part))
 	}
-}
-
-func level(pcm []int16) float64 {
-	sum := 0.0
-	for _, v := range pcm {
-		sum += float64(v) * float64(v)
-	}
-	return math.Sqrt(sum / float64(len(pcm)))
 }
 
 func TestConcealmentFadesOut(t *testing.T) {
