@@ -23,6 +23,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/peerd/peerd/node/storm"
 )
 
 const patience = 60 * time.Second
@@ -264,8 +266,18 @@ func TestSecondRelay(t *testing.T) {
 			if got := circuitRelays(phone); len(got) != 2 {
 				t.Errorf("the records change at once: addresses through %v", got)
 			}
-			eventually(t, "another second relay", func() bool {
-				r.askSecond()
+			r.mu.Lock()
+			if wait := r.due.Sub(phone.now()); wait <= 0 || wait > 2*storm.SecondRelay {
+				t.Errorf("another one is asked in %v", wait)
+			}
+			r.mu.Unlock()
+			eventually(t, "another second relay", func() bool { // which is asked when it is due
+				r.mu.Lock()
+				if r.due.After(phone.now()) {
+					r.due = phone.now()
+					r.wake()
+				}
+				r.mu.Unlock()
 				got := circuitRelays(phone)
 				return len(got) == 2 && !slices.Contains(got, gone)
 			})

@@ -30,9 +30,6 @@ const (
 	// proveAgainEvery is the mean period of asking for a new proof.
 	proveAgainEvery = 20 * time.Minute
 	proofLimit      = 8 * time.Second
-	// secondEvery is the mean time until a second relay is asked, where one is lacking: by
-	// then whoever else came at the same time is in.
-	secondEvery = time.Minute
 )
 
 // reach finds out, with the help of other members, how this host can be reached.
@@ -49,6 +46,7 @@ type reach struct {
 	proven   []ma.Multiaddr
 	first    place          // through which others reach us
 	second   place          // and if that one is gone; none where there is no first
+	due      time.Time      // when the second is to be asked, for a place or to keep it; zero: not
 	circuits []ma.Multiaddr // that others are told of: one that is gone, too, until there is another
 	stale    bool           // what was proven may no longer hold
 	lastIfs  []ma.Multiaddr
@@ -201,12 +199,20 @@ func (r *reach) loop() {
 // rest lets d pass, or less where a new proof is needed, and sees to the second relay
 // meanwhile.
 func (r *reach) rest(d time.Duration) {
-	for end := r.o.now().Add(d); r.o.ctx.Err() == nil; {
-		wait, second := end.Sub(r.o.now()), r.untilSecond()
-		if r.waitFor(min(wait, second)) || wait <= second {
+	for end := r.o.now().Add(d); r.o.now().Before(end); {
+		r.mu.Lock()
+		due := r.due
+		r.mu.Unlock()
+		next := end
+		if !due.IsZero() && due.Before(end) {
+			next = due
+		}
+		if r.waitFor(next.Sub(r.o.now()), due) {
 			return
 		}
-		r.askSecond()
+		if !due.IsZero() && !r.o.now().Before(due) {
+			r.askSecond()
+		}
 	}
 }
 
@@ -220,23 +226,10 @@ func (r *reach) untilNextProof() time.Duration {
 	return max(wait, time.Second)
 }
 
-// untilSecond is when a second relay is to be asked: one is lacking, or the reservation
-// there ages.
-func (r *reach) untilSecond() time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.first.relay == "":
-		return proveAgainEvery
-	case r.second.relay == "":
-		return storm.Spread(secondEvery, unit())
-	}
-	return max(r.second.expires.Sub(r.o.now())/2, time.Second)
-}
-
-// waitFor lets d pass. It says at once when what was proven may no longer hold, or when
-// nothing was proven and a new witness came.
-func (r *reach) waitFor(d time.Duration) (early bool) {
+// waitFor lets d pass, or less where the second relay is due at another moment. It says at
+// once when what was proven may no longer hold, or when nothing was proven and a new witness
+// came.
+func (r *reach) waitFor(d time.Duration, due time.Time) (early bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	for asked := r.o.Witnesses(); ; {
@@ -247,10 +240,13 @@ func (r *reach) waitFor(d time.Duration) (early bool) {
 			return true
 		case <-r.again:
 			r.mu.Lock()
-			stale, unknown := r.stale, r.state == ReachUnknown
+			stale, unknown, same := r.stale, r.state == ReachUnknown, r.due.Equal(due)
 			r.mu.Unlock()
 			if (stale && r.o.Witnesses() > 0) || (unknown && r.o.Witnesses() > asked) {
 				return true
+			}
+			if !same {
+				return false
 			}
 		}
 	}

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	relayclient "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/peerd/peerd/node/storm"
 )
 
 // relayTag protects the connection to the relay that holds our reservation.
@@ -52,8 +55,8 @@ func (r *reach) book(ctx context.Context, held, but peer.ID) (place, error) {
 	return place{}, err
 }
 
-// holdLocked notes what reservations we hold. The connections to those relays, and to
-// no earlier ones, are protected from being trimmed.
+// holdLocked notes what reservations we hold, and when to see to the second one. The
+// connections to those relays, and to no earlier ones, are protected from being trimmed.
 func (r *reach) holdLocked(first, second place) {
 	conns := r.o.host.ConnManager()
 	for _, p := range []peer.ID{r.first.relay, r.second.relay} {
@@ -67,6 +70,15 @@ func (r *reach) holdLocked(first, second place) {
 		}
 	}
 	r.first, r.second = first, second
+	now := r.o.now()
+	switch {
+	case first.relay == "":
+		r.due = time.Time{}
+	case second.relay == "":
+		r.due = now.Add(storm.Spread(storm.SecondRelay, unit()))
+	default:
+		r.due = now.Add(max(second.expires.Sub(now)/2, time.Second))
+	}
 }
 
 // ownCircuitsLocked lists our addresses through both relays in turn, as only some are told.

@@ -1,5 +1,11 @@
 package storm
 
+import "time"
+
+// SecondRelay is the mean time until a second relay is asked, where one is lacking: by then
+// whoever else came at the same time is in.
+const SecondRelay = time.Minute
+
 // Turns is who is pinged how often: of Holder pings one is of a server that holds records
 // and is no neighbour, as of holders one may be missing, of neighbours none; of Relay pings
 // one is of the relay through which alone others reach a node (0: it has no turn of its own).

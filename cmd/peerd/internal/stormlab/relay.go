@@ -2,7 +2,6 @@ package stormlab
 
 import (
 	"slices"
-	"time"
 
 	"github.com/peerd/peerd/node/storm"
 )
@@ -34,11 +33,9 @@ func (s *sim) placed(e *event) {
 	s.look(e.to)
 }
 
-// secondEvery is the mean time until a second relay is asked, where one is lacking.
-const secondEvery = time.Minute
-
+// wantSecond has a node ask a second relay after a while.
 func (s *sim) wantSecond(id uint32, n *node) {
-	s.at(storm.Spread(secondEvery, s.rng.Float64()), event{kind: evSecond, to: id, gen: n.gen})
+	s.at(storm.Spread(storm.SecondRelay, s.rng.Float64()), event{kind: evSecond, to: id, gen: n.gen})
 }
 
 // takeSecond has a node get a place on a second relay, which its records name beside the
